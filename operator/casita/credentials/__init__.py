@@ -1,0 +1,1 @@
+"""What sessions and the site hold as secrets: pure functions, inputs in, material out."""
