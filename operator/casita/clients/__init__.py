@@ -1,0 +1,1 @@
+"""Clients of other servers: the only importers of third-party client libraries."""
