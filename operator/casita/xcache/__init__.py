@@ -1,0 +1,1 @@
+"""What runs in the cache's own container, beside XRootD: the standard library alone."""
