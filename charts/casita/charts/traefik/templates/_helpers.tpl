@@ -1,0 +1,35 @@
+{{- define "traefik.name" -}}
+{{ .Release.Name }}-gateway
+{{- end }}
+{{- define "traefik.name.metrics" -}}
+{{ .Release.Name }}-gateway-metrics
+{{- end }}
+
+{{- define "traefik.selector" -}}
+{{ include "casita.selector" (dict "root" . "name" "traefik") }}
+{{- end }}
+{{- define "traefik.labels" -}}
+{{ include "casita.labels" (dict "root" . "name" "traefik" "component" "gateway") }}
+{{- end }}
+{{- define "traefik.metricsLabels" -}}
+{{ include "casita.labels" (dict "root" . "name" "traefik" "component" "metrics") }}
+{{- end }}
+
+{{/* Namespaces that Traefik reads, as YAML: {gateway: [...], hub: [...], sessions: [...]}. */}}
+{{- define "traefik.namespaces" -}}
+{{- $api := .Values.global.gateway.routeApi -}}
+{{- $gateway := list (include "casita.name.gatewayNamespace" .) -}}
+gateway: {{ ternary (list) $gateway (eq $api "IngressRouteTCP") | toJson }}
+hub: {{ ternary (list (include "casita.hub.namespace" .)) (list) (and (ne $api "IngressRouteTCP") .Values.global.hub.enabled) | toJson }}
+sessions: {{ ternary (list) .Values.global.sessions.namespaces (eq $api "None") | toJson }}
+{{- end }}
+
+{{/* Not empty if there is an HTTPS listener: the name of its Secret. */}}
+{{- define "traefik.https" -}}
+{{ .Values.tls.secretName }}
+{{- end }}
+
+{{/* Not empty if sessions are reached through Traefik. */}}
+{{- define "traefik.dask" -}}
+{{ if ne .Values.global.gateway.routeApi "None" }}yes{{ end }}
+{{- end }}

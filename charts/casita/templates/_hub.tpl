@@ -1,0 +1,23 @@
+{{/* The hub, as other parts know it. */}}
+{{- define "casita.hub.namespace" -}}
+{{ .Values.global.hub.namespace | default (printf "%s-hub" .Release.Name) }}
+{{- end }}
+{{- define "casita.hub.host" -}}
+{{ .Values.global.hub.host | default (printf "hub.%s" .Values.global.domain) }}
+{{- end }}
+{{/* What hub and proxy know alone: made once, by the operator. */}}
+{{- define "casita.hub.secret" -}}
+{{ .Release.Name }}-hub
+{{- end }}
+{{- define "casita.hub.selector" -}}
+{{ include "casita.selector" (dict "root" . "name" "jupyterhub") }}
+{{- end }}
+{{- define "casita.hub.proxySelector" -}}
+{{ include "casita.selector" (dict "root" . "name" "jupyterhub-proxy") }}
+{{- end }}
+{{/* Users' servers, as a peer of a NetworkPolicy. */}}
+{{- define "casita.hub.notebooks" -}}
+{{ include "casita.network.namespace" (first .Values.global.sessions.namespaces) }}
+podSelector:
+  matchLabels: {casita.dev/component: notebook}
+{{- end }}
