@@ -1,0 +1,1 @@
+"""Help for tests on a real API server."""
