@@ -96,6 +96,15 @@ async def run_cell(page: Page, code: str) -> str:
     return await output.first.inner_text()
 
 
+async def stop(page: Page) -> None:
+    # The button is a bare link until the page's scripts, loaded one after the other, know it.
+    await page.goto(f"{HUB}/hub/home", wait_until="networkidle")
+    async with page.expect_response(lambda said: said.request.method == "DELETE") as answer:
+        await page.click("#stop")
+    assert (await answer.value).ok, await (await answer.value).text()
+    await expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+
+
 @pytest.mark.timeout(480)
 async def test_a_login_ends_in_a_plot_ready_notebook_with_workers_and_data(
     cluster: Cluster, page: Page, user: str
@@ -118,9 +127,7 @@ async def test_a_login_ends_in_a_plot_ready_notebook_with_workers_and_data(
         assert session["spec"]["user"] == session_user(user)
         assert condition(session, "Ready")["status"] == "True"
 
-        await page.goto(f"{HUB}/hub/home")
-        await page.click("#stop")
-        await expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+        await stop(page)
         await picture(page, "6-stopped")
 
         def stopped() -> bool:
