@@ -23,6 +23,8 @@ from tests.cluster.control_plane import ControlPlane
 from tests.support.bed import Bed
 from tests.support.cluster import Cluster
 from tests.support.gateway import Gateway
+from tests.support.hub import Hub
+from tests.support.hub_account import make_account
 from tests.support.operator import Operator
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,3 +161,28 @@ def routed(site_with: SiteWith, gateway: Gateway) -> Site:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway is given less than its usual time to take up a new route."""
     monkeypatch.setattr(probing, "SETTLING_SECONDS", 0.5)
+
+
+@pytest.fixture
+def unrouted(site_with: SiteWith) -> Site:
+    """A site without a gateway."""
+    return site_with(gateway={"routeApi": "None"})
+
+
+MakeHub = Callable[..., Hub]
+
+
+@pytest.fixture
+def account(plane: ControlPlane, bed: Bed, tmp_path: Path) -> Path:
+    """A kubeconfig of the hub's service account, with the chart's rights in this namespace."""
+    return make_account(plane, bed, tmp_path)
+
+
+@pytest.fixture
+def make_hub(tmp_path: Path, account: Path, unrouted: Site, namespace: str) -> MakeHub:
+    """Builds a hub on this namespace; several one after the other are restarts."""
+
+    def make(site: Site = unrouted, **options: Any) -> Hub:
+        return Hub(tmp_path, account, site, namespace, **options)
+
+    return make

@@ -1,118 +1,18 @@
 """A login makes a session: a real JupyterHub, the operator, and a real API server."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from kubernetes.client import ApiException
 
 from casita.api.names import slug
 from casita.config import Site
 from casita.hub.names import session_name, session_user
-from tests.chart.helm import render
-from tests.cluster.control_plane import ControlPlane
-from tests.controlplane.conftest import Operate, SiteWith
-from tests.support.bed import Bed, pod_status
+from tests.controlplane.conftest import MakeHub, Operate, SiteWith
+from tests.support.bed import Bed
 from tests.support.cluster import Cluster, Json, eventually
-from tests.support.hub import Hub
-
-MakeHub = Callable[..., Hub]
-
-
-VALUES: Json = {
-    "global": {"hub": {"enabled": True}},
-    "traefik": {"tls": {"secretName": "hub-tls"}},
-    "jupyterhub": {
-        "enabled": True,
-        "hub": {"config": {"JupyterHub": {"authenticator_class": "dummy"}}},
-        "singleuser": {"storage": {"type": "none"}},
-    },
-}
-
-
-@pytest.fixture
-def account(plane: ControlPlane, bed: Bed, tmp_path: Path) -> Path:
-    """A kubeconfig of the hub's service account, with the chart's rights in this namespace."""
-    where = {"namespace": bed.namespace}
-    rules = render(VALUES).one("Role", "casita-hub", "casita")["rules"]
-    group = "rbac.authorization.k8s.io"
-    name = {"metadata": {"name": "casita-hub", **where}}
-    bed.cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", **name})
-    bed.cluster.create({"apiVersion": f"{group}/v1", "kind": "Role", **name, "rules": rules})
-    bed.cluster.create(
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            **name,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "casita-hub"},
-            "subjects": [{"kind": "ServiceAccount", "name": "casita-hub", **where}],
-        }
-    )
-    token = plane.kubectl("create", "token", "casita-hub", "-n", bed.namespace).strip()
-    file = tmp_path / "kubeconfig"
-    file.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [
-                    {
-                        "name": "plane",
-                        "cluster": {
-                            "server": plane.url,
-                            "certificate-authority": str(plane.ca_file),
-                        },
-                    }
-                ],
-                "users": [{"name": "hub", "user": {"token": token}}],
-                "contexts": [{"name": "hub", "context": {"cluster": "plane", "user": "hub"}}],
-                "current-context": "hub",
-            }
-        )
-    )
-    return file
-
-
-@pytest.fixture
-def make_hub(tmp_path: Path, account: Path, site_with: SiteWith, namespace: str) -> MakeHub:
-    """Builds a hub on this namespace; several one after the other are restarts."""
-
-    def make(site: Site | None = None, **options: Any) -> Hub:
-        chosen = site or site_with(gateway={"routeApi": "None"})
-        return Hub(tmp_path, account, chosen, namespace, **options)
-
-    return make
-
-
-@contextlib.asynccontextmanager
-async def kubelet(bed: Bed) -> AsyncIterator[None]:
-    """Say of every pod that appears that it runs, here, and answers."""
-
-    def look() -> None:
-        for pod in bed.cluster.items("v1", "Pod", bed.namespace):
-            if pod["status"].get("phase") != "Running":
-                status = pod_status(ready=True)
-                name = pod["spec"]["containers"][0]["name"]
-                status["containerStatuses"][0]["name"] = name
-                status |= {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}
-                where = (pod["metadata"]["name"], bed.namespace, {"status": status})
-                bed.cluster.patch("v1", "Pod", *where, subresource="status")
-
-    async def work() -> None:
-        while True:
-            await asyncio.to_thread(look)
-            await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+from tests.support.hub import HERE
+from tests.support.kubelet import kubelet
 
 
 def notebooks(bed: Bed) -> list[Json]:
@@ -120,15 +20,10 @@ def notebooks(bed: Bed) -> list[Json]:
     return bed.cluster.items("v1", "Pod", bed.namespace, label_selector=label)
 
 
-@pytest.fixture
-def unrouted(site_with: SiteWith) -> Site:
-    return site_with(gateway={"routeApi": "None"})
-
-
 async def test_a_login_makes_a_session_and_its_server_has_the_sessions_files(
     bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
 ) -> None:
-    async with make_hub().running() as hub, kubelet(bed):
+    async with make_hub().running() as hub, kubelet(bed, HERE):
         with operate(unrouted):
             status, _ = await hub.start("alice")
             assert status in (201, 202), hub.log()
@@ -158,7 +53,7 @@ async def test_a_login_makes_a_session_and_its_server_has_the_sessions_files(
 async def test_a_stopped_server_stops_its_session_and_a_new_start_has_new_keys(
     bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
 ) -> None:
-    async with make_hub().running() as hub, kubelet(bed):
+    async with make_hub().running() as hub, kubelet(bed, HERE):
         with operate(unrouted):
             await hub.start("alice")
             await hub.until_ready("alice")
@@ -177,7 +72,7 @@ async def test_a_named_server_has_a_session_of_its_own_and_takes_it_away(
 ) -> None:
     user = "alice.smith@example.org"
     default, second = session_name(user), session_name(user, "second")
-    async with make_hub().running() as hub, kubelet(bed):
+    async with make_hub().running() as hub, kubelet(bed, HERE):
         with operate(unrouted):
             await hub.start(user)
             await hub.start(user, "second")
@@ -199,7 +94,7 @@ async def test_a_named_server_has_a_session_of_its_own_and_takes_it_away(
 async def test_without_an_operator_the_user_is_told_and_a_retry_works(
     bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
 ) -> None:
-    async with make_hub(operator_seconds=1.0).running() as hub, kubelet(bed):
+    async with make_hub(operator_seconds=1.0).running() as hub, kubelet(bed, HERE):
         await hub.start("alice")
         told = await hub.progress("alice")
         assert told[-1]["failed"], told
@@ -222,7 +117,7 @@ async def test_a_profile_is_offered_to_its_groups_alone_and_a_forged_choice_is_r
         profiles=[default | {"groups": ["cms"]}, small | {"groups": ["staff"]}],
     )
     groups = {"cms": ["alice"], "staff": ["bob"]}
-    async with make_hub(site, groups=groups).running() as hub, kubelet(bed):
+    async with make_hub(site, groups=groups).running() as hub, kubelet(bed, HERE):
         with operate(site):
             await hub.start("alice", profile="small")
             await eventually(lambda: "No such profile: small" in hub.log())
@@ -239,7 +134,7 @@ async def test_what_the_operator_refuses_is_told_in_its_words(
     bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
 ) -> None:
     bed.create("alice", user="bob")  # somebody else was here before
-    async with make_hub().running() as hub, kubelet(bed):
+    async with make_hub().running() as hub, kubelet(bed, HERE):
         with operate(unrouted):
             await hub.start("alice")
             told = await hub.progress("alice")
@@ -253,7 +148,7 @@ async def test_servers_and_sessions_outlive_a_restart_of_the_hub(
 ) -> None:
     hub = make_hub()
     with operate(unrouted):
-        async with kubelet(bed):
+        async with kubelet(bed, HERE):
             async with hub.running():
                 await hub.start("alice")
                 await hub.until_ready("alice")

@@ -1,18 +1,14 @@
 """Fifty sessions at once, each with two small pools: all are served, and nothing is done twice."""
 
-import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
-
-import pytest
 
 from casita.config import Site
 from tests.cluster.control_plane import ControlPlane
-from tests.controlplane.conftest import Operate, SiteWith
+from tests.controlplane.conftest import Operate
 from tests.support.audit import requests, writes
-from tests.support.bed import Bed, pod_status
+from tests.support.bed import Bed
 from tests.support.cluster import SESSION, Json, condition, eventually
+from tests.support.kubelet import kubelet
 
 SESSIONS = 50
 OBJECTS = 7
@@ -27,37 +23,6 @@ ADAPTIVE = 2
 
 WORKERS = SESSIONS // 2 * (MANUAL + ADAPTIVE)
 SECONDS = 120.0
-
-
-@pytest.fixture
-def unrouted(site_with: SiteWith) -> Site:
-    return site_with(gateway={"routeApi": "None"})
-
-
-@contextlib.asynccontextmanager
-async def kubelets(bed: Bed) -> AsyncIterator[None]:
-    """Say of every pod that appears that it runs and answers."""
-
-    def look() -> None:
-        for pod in bed.cluster.items("v1", "Pod", bed.namespace):
-            name = pod["metadata"]["name"]
-            if pod["status"].get("phase") != "Running":
-                status = {"status": pod_status(ready=True)}
-                bed.cluster.patch("v1", "Pod", name, bed.namespace, status, subresource="status")
-
-    async def work() -> None:
-        while True:
-            await asyncio.to_thread(look)
-            await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            await task
 
 
 def served(session: Json) -> Json:
@@ -95,7 +60,7 @@ async def test_fifty_sessions_with_pools_come_up_at_once_within_the_budget(
         return len(sessions) == SESSIONS
 
     with operate(unrouted):
-        async with kubelets(bed):
+        async with kubelet(bed):
             for number in range(SESSIONS):
                 hand = {"scaling": {"mode": "Manual"}, "replicas": MANUAL} if number % 2 else {}
                 bed.create(f"s{number}", workers=POOLS, **hand)

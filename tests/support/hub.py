@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ from casita.config import Site
 from tests.cluster import ports
 
 TOKEN: Final = "a-token-of-the-tests"
+
+HERE: Final = "127.0.0.1"
+"""Where users' servers are found."""
 
 CONFIGURATION: Final = """
 import asyncio
@@ -69,6 +73,8 @@ c.CasitaSpawner.delete_pvc = False
 c.CasitaSpawner.start_timeout = 60
 c.CasitaSpawner.http_timeout = 30
 c.CasitaSpawner.k8s_api_request_retry_timeout = 10
+for name, traits in told["config"].items():
+    c[name].update(traits)
 """
 
 
@@ -85,7 +91,16 @@ class Hub:
         groups: dict[str, list[str]] | None = None,
         operator_seconds: float = 30.0,
     ) -> None:
-        """Keep everything in `folder`; `groups` has users by group."""
+        """Keep everything in `folder`.
+
+        Args:
+            folder: of the hub.
+            kubeconfig: of the hub's account.
+            site: the site's configuration.
+            namespace: of servers and sessions.
+            groups: users by group.
+            operator_seconds: how long the operator may take.
+        """
         self._folder = folder
         self._kubeconfig = kubeconfig
         self._hub, self._proxy, self._server = ports.free(3)
@@ -102,7 +117,17 @@ class Hub:
             "site": str(folder / "site.yaml"),
             "groups": {name: {"users": users} for name, users in (groups or {}).items()},
             "operator_seconds": operator_seconds,
+            "config": {},
         }
+
+    @property
+    def url(self) -> str:
+        """Where its pages are."""
+        return f"http://127.0.0.1:{self._hub}/hub"
+
+    def configure(self, traits: Mapping[str, Any]) -> None:
+        """Add configuration, by class and trait, to be known at the next start."""
+        self._told["config"] = {**self._told["config"], **traits}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Hub"]:
@@ -112,6 +137,7 @@ class Hub:
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
+            "JUPYTERHUB_CRYPT_KEY": secrets.token_hex(32),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
         command = [sys.executable, "-m", "jupyterhub", "--config", "hub_config.py"]
@@ -158,7 +184,7 @@ class Hub:
         """Ask the hub's API as an admin; return status and answer."""
         async with self._session.request(
             method,
-            f"http://127.0.0.1:{self._hub}/hub/api{path}",
+            f"{self.url}/api{path}",
             json=body,
             headers={"Authorization": f"token {TOKEN}"},
         ) as response:
@@ -173,7 +199,7 @@ class Hub:
     async def progress(self, user: str, server: str = "") -> list[dict[str, Any]]:
         """Return all that is told of a start until its end."""
         async with self._session.get(
-            f"http://127.0.0.1:{self._hub}/hub/api{self._path(user, server)}/progress",
+            f"{self.url}/api{self._path(user, server)}/progress",
             headers={"Authorization": f"token {TOKEN}"},
         ) as response:
             lines = [line async for line in response.content]
