@@ -33,7 +33,7 @@ def overrides(references: dict[str, str], address: str | None) -> dict[str, Any]
     return {
         "operator": {
             "image": image_values(references["operator"]),
-            "profiles": {"default": notebook},
+            "profiles": {"default": notebook, "closed": notebook},
         },
         "traefik": {"image": image_values(references["traefik"]), **service},
         "jupyterhub": {

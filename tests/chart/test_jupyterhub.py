@@ -190,3 +190,58 @@ def test_the_way_from_the_gateway_to_a_server_and_back_is_open(
 )
 def test_every_other_way_is_closed(source: Any, target: Any, port: int) -> None:
     assert not connects(POLICIES, source, target, port)
+
+
+def services(chart: Rendered, namespace: str = "casita-hub") -> dict[str, dict[str, Any]]:
+    return {s["name"]: s for s in config(chart, namespace)["JupyterHub"]["services"]}
+
+
+def scopes(chart: Rendered, namespace: str = "casita-hub") -> dict[str, list[str]]:
+    return {r["name"]: r["scopes"] for r in config(chart, namespace)["JupyterHub"]["load_roles"]}
+
+
+def test_the_status_page_knows_when_servers_end_and_may_read_no_more_than_it_shows() -> None:
+    chart = with_hub()
+    command = services(chart)["status"]["command"]
+    assert "--idle-seconds=3600" in command
+    assert "--age-seconds=604800" in command
+    assert scopes(chart)["user"] == ["self", "access:services!service=status"]
+    assert not {"admin:users", "tokens", "admin:servers"} & set(scopes(chart)["status"])
+    never = services(with_hub(cull={"enabled": False}))
+    assert "cull" not in never
+    assert "--idle-seconds=0" in never["status"]["command"]
+
+
+def test_servers_that_nobody_uses_are_ended_as_zero_to_jupyterhub_does() -> None:
+    chart = scenarios.rendered("everything-on")
+    command = services(chart, "doors")["cull"]["command"]
+    assert command[3:] == [
+        "--timeout=7200",
+        "--cull-every=60",
+        "--concurrency=5",
+        "--max-age=86400",
+        "--cull-users=true",
+        "--cull-admin-users=false",
+        "--remove-named-servers=true",
+    ]
+    assert "admin:users" in scopes(chart, "doors")["cull"]
+    assert "admin:users" not in scopes(with_hub())["cull"]
+
+
+def test_a_sites_own_services_and_roles_stand_beside_the_charts() -> None:
+    chart = scenarios.rendered("everything-on")
+    assert set(services(chart, "doors")) == {"status", "cull", "reports"}
+    assert scopes(chart, "doors")["readers"] == ["list:users"]
+
+
+def test_each_image_of_the_catalogue_is_on_the_nodes_before_users_come() -> None:
+    chart = with_hub()
+    pod = chart.one("DaemonSet", "casita-hub-puller", "casita-hub")["spec"]["template"]["spec"]
+    site = yaml.safe_load(
+        chart.one("ConfigMap", "casita-hub-site", "casita-hub")["data"]["site.yaml"]
+    )
+    wanted = {profile["image"] for profile in site["profiles"]}
+    assert {container["image"] for container in pod["initContainers"]} == wanted
+    assert pod["automountServiceAccountToken"] is False
+    off = with_hub(prePuller={"continuous": {"enabled": False}})
+    assert not [found for found in off.objects if found["kind"] == "DaemonSet"]

@@ -87,6 +87,7 @@ def _observe(scheduler: Scheduler, settings: SchedulerSettings) -> None:
         scheduler, settings.dial_seconds, settings.dial_timeout_seconds, changed, logger
     )
     usage = Usage(scheduler, time.monotonic, changed)
+    usage.tell()
     adaptive = Adaptive(scheduler, settings.target_seconds, settings.scale_down_seconds, changed)
     departures = Departures(time.time)
     scheduler.add_plugin(departures, name=departures.name)

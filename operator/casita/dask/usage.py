@@ -5,10 +5,14 @@ from collections.abc import Callable
 from typing import Final
 
 from distributed import Scheduler
+from tornado.web import RequestHandler
 
 from casita.dask.watch import is_watched
 
 LOOK_SECONDS: Final = 1.0
+
+PATH: Final = "/casita/usage"
+"""Beside the dashboard's pages: whether there is work, for the session's own notebook."""
 
 _TO_DO: Final = ("queued", "no-worker", "processing", "waiting")
 
@@ -53,13 +57,26 @@ class Usage:
         self.look()
         return None if self._since is None else round(self._monotonic() - self._since, 1)
 
-    def _in_use(self) -> bool:
-        return bool(self._clients) or is_watched(self._scheduler) or self._has_tasks()
+    def tell(self) -> None:
+        """Answer at `PATH` of the dashboard's server, as ``{"busy": true}``, until it closes."""
+        handler = (PATH, _Answer, {"usage": self})
+        self._scheduler.http_application.add_handlers(r".*", [handler])
 
-    def _has_tasks(self) -> bool:
+    def _in_use(self) -> bool:
+        return bool(self._clients) or is_watched(self._scheduler) or self.has_tasks()
+
+    def has_tasks(self) -> bool:
         """Say whether any task is yet to end, one that waits for others included."""
         return any(
             prefix.states[state]
             for prefix in list(self._scheduler.task_prefixes.values())
             for state in _TO_DO
         )
+
+
+class _Answer(RequestHandler):  # type: ignore[misc] # tornado has no types
+    def initialize(self, usage: Usage) -> None:
+        self._usage = usage
+
+    def get(self) -> None:
+        self.write({"busy": self._usage.has_tasks()})

@@ -90,6 +90,12 @@ def start_patch(wanted: Wanted, uid: str) -> Json:
     return {"metadata": {"uid": uid}, "spec": _running(wanted)}
 
 
+def rerun_patch(uid: str, run: str) -> Json:
+    """Return the merge patch that runs a session anew as it is, if it still has this uid."""
+    spec = {"lifecycle": Lifecycle.RUNNING.value, "runId": run}
+    return {"metadata": {"uid": uid}, "spec": spec}
+
+
 def stop_patch(uid: str) -> Json:
     """Return the merge patch that stops a session, if it is still the one with this uid."""
     return {"metadata": {"uid": uid}, "spec": {"lifecycle": Lifecycle.STOPPED.value}}

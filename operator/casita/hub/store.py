@@ -10,7 +10,7 @@ from traitlets import Unicode
 
 from casita.api.names import GROUP, PLURAL, VERSION
 from casita.hub.errors import SessionError
-from casita.hub.sessions import Json, Wanted, new_session, start_patch, stop_patch
+from casita.hub.sessions import Json, Wanted, new_session, rerun_patch, start_patch, stop_patch
 
 _MERGE: Final = "application/merge-patch+json"
 
@@ -90,6 +90,17 @@ class SessionStore:
         if present is not None and present["spec"]["user"] == user:
             patch = stop_patch(present["metadata"]["uid"])
             await self._patch(name, patch, f"stop session {name}", gone=True)
+
+    async def run_anew(self, name: str, user: str, run: str) -> None:
+        """Start a session anew, if it is there and this user's; nothing else of it changes.
+
+        Raises:
+            SessionError: the server refused.
+        """
+        present = await self._read(name)
+        if present is not None and present["spec"]["user"] == user:
+            patch = rerun_patch(present["metadata"]["uid"], run)
+            await self._patch(name, patch, f"start session {name}", gone=True)
 
     async def delete(self, name: str, user: str) -> None:
         """Delete a session, if it is there and this user's.

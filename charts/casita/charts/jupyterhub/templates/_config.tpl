@@ -21,6 +21,8 @@ JupyterHub:
   concurrent_spawn_limit: {{ int .Values.hub.concurrentSpawnLimit }}
   spawner_class: casita
   tornado_settings: {slow_spawn_timeout: 0}
+  services: {{- include "jupyterhub.config.services" . | nindent 4 }}
+  load_roles: {{- include "jupyterhub.config.roles" . | nindent 4 }}
   {{- with include "jupyterhub.announcement" . }}
   template_vars: {announcement_login: {{ . | quote }}}
   {{- end }}
@@ -28,6 +30,59 @@ ConfigurableHTTPProxy:
   api_url: {{ include "jupyterhub.proxyApiUrl" . }}
   should_start: false
 CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
+{{- end }}
+
+{{/* The hub's own services: the status page, and what ends servers that nobody uses. */}}
+{{- define "jupyterhub.config.services" -}}
+{{- $cull := .Values.cull -}}
+- name: status
+  url: {{ include "jupyterhub.statusUrl" . }}
+  oauth_no_confirm: true
+  command:
+    - /opt/casita/bin/python3
+    - -m
+    - casita.hub.status
+    - --namespace={{ include "jupyterhub.sessions" . }}
+    - --hub-name={{ .Release.Name }}
+    - --idle-seconds={{ ternary $cull.timeout 0 $cull.enabled | int }}
+    - --age-seconds={{ ternary $cull.maxAge 0 $cull.enabled | int }}
+  # In-cluster configuration: services know nothing of the hub's own variables.
+  environment: {KUBERNETES_SERVICE_HOST: kubernetes.default.svc, KUBERNETES_SERVICE_PORT: "443"}
+{{- if $cull.enabled }}
+- name: cull
+  display: false
+  command:
+    - /opt/casita/bin/python3
+    - -m
+    - jupyterhub_idle_culler
+    - --timeout={{ int $cull.timeout }}
+    - --cull-every={{ int $cull.every }}
+    - --concurrency={{ int $cull.concurrency }}
+    - --max-age={{ int $cull.maxAge }}
+    - --cull-users={{ $cull.users }}
+    - --cull-admin-users={{ $cull.adminUsers }}
+    - --remove-named-servers={{ $cull.removeNamedServers }}
+{{- end }}
+{{- range $name, $service := .Values.hub.services }}
+{{ list (merge (dict "name" $name) $service) | toYaml }}
+{{- end }}
+{{- end }}
+
+{{- define "jupyterhub.config.roles" -}}
+- name: user
+  scopes: [self, "access:services!service=status"]
+- name: status
+  services: [status]
+  # Who has which server; to start and stop those of whoever presses a button.
+  scopes: [list:users, "read:users:name", "read:users:activity", "read:servers", servers]
+{{- if .Values.cull.enabled }}
+- name: cull
+  services: [cull]
+  scopes: [list:users, "read:users:activity", "read:servers", "delete:servers"{{ if .Values.cull.users }}, "admin:users"{{ end }}]
+{{- end }}
+{{- range $name, $role := .Values.hub.loadRoles }}
+{{ list (merge (dict "name" $name) $role) | toYaml }}
+{{- end }}
 {{- end }}
 
 {{- define "jupyterhub.config.spawner" -}}

@@ -28,6 +28,10 @@
 {{- define "jupyterhub.hubUrl" -}}
 http://{{ include "jupyterhub.name.hub" . }}.{{ include "casita.hub.namespace" . }}.svc:8081
 {{- end }}
+{{/* As the proxy reaches the status page, which runs beside the hub. */}}
+{{- define "jupyterhub.statusUrl" -}}
+http://{{ include "jupyterhub.name.hub" . }}.{{ include "casita.hub.namespace" . }}.svc:8082
+{{- end }}
 {{- define "jupyterhub.proxyApiUrl" -}}
 http://{{ include "jupyterhub.name.proxyApi" . }}.{{ include "casita.hub.namespace" . }}.svc:8001
 {{- end }}
@@ -44,4 +48,9 @@ sqlite:////srv/jupyterhub/jupyterhub.sqlite
 {{- else -}}
 {{ .Values.hub.db.url }}
 {{- end -}}
+{{- end }}
+
+{{- define "jupyterhub.puller.resources" -}}
+requests: {cpu: 1m, memory: 8Mi}
+limits: {memory: 64Mi}
 {{- end }}

@@ -25,6 +25,7 @@ containers:
     {{- end }}
     ports:
       - {name: hub, containerPort: 8081}
+      - {name: status, containerPort: 8082}
     readinessProbe:
       httpGet: {path: /hub/health, port: hub}
       periodSeconds: 2

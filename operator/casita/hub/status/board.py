@@ -1,0 +1,148 @@
+"""All that the page shows, kept true by one watch and one look at the hub now and then."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+from casita.hub.errors import SessionError
+from casita.hub.names import session_user
+from casita.hub.sessions import HUB_LABEL, Json
+from casita.hub.status.hub_api import HubApi
+from casita.hub.status.orphans import Orphans
+from casita.hub.status.servers import Limits, Server, owner_at_hub
+from casita.hub.status.view import session_view
+from casita.hub.store import SessionReflector, SessionStore
+
+HUB_SECONDS: Final = 10.0
+"""Between two looks at the hub."""
+
+STOP_SECONDS: Final = 60.0
+"""Until a server that is to start anew must have stopped."""
+
+
+class Board:
+    """Sessions and their servers, and what people may do with them."""
+
+    def __init__(
+        self,
+        watch: SessionReflector,
+        store: SessionStore,
+        hub: HubApi,
+        hub_name: str,
+        limits: Limits,
+        logger: logging.Logger,
+    ) -> None:
+        """Show what `watch` sees; act by `store` and `hub`, whose sessions bear `hub_name`."""
+        self._watch = watch
+        self._store = store
+        self._hub = hub
+        self._hub_name = hub_name
+        self._limits = limits
+        self._logger = logger
+        self._servers: dict[str, Server] = {}
+        self._orphans = Orphans(hub_name)
+        self.trouble = ""
+        """Why the hub was not heard at the last look, if it was not."""
+
+    async def follow_hub(self) -> None:
+        """Look at the hub until cancelled, and stop sessions whose servers are gone."""
+        while True:
+            try:
+                self._servers = await self._hub.servers()
+                self.trouble = ""
+            except SessionError as error:
+                if not self.trouble:
+                    self._logger.warning("servers are not known: %s", error)
+                self.trouble = str(error)
+            else:
+                await self._end_orphans()
+            await asyncio.sleep(HUB_SECONDS)
+
+    async def _end_orphans(self) -> None:
+        orphans = self._orphans.look(self.sessions(), self._servers, time.monotonic())
+        for session in orphans:
+            name = session["metadata"]["name"]
+            self._logger.warning("session %s runs without a server: stopping it", name)
+            try:
+                await self._store.stop(name, session["spec"]["user"])
+            except SessionError as error:
+                self._logger.error("session %s: %s", name, error)  # noqa: TRY400 - in words
+
+    def sessions(self) -> list[Mapping[str, Any]]:
+        """Return all sessions, as last seen."""
+        return list(self._watch.resources.values())
+
+    def versions(self, user: str | None) -> tuple[Any, ...]:
+        """Return what differs whenever `views` of the same user would."""
+        return tuple(
+            (s["metadata"]["uid"], s["metadata"]["resourceVersion"], self._server(s))
+            for s in self._of(user)
+        )
+
+    def views(self, user: str | None) -> list[Json]:
+        """Return the sessions of a user of the hub, or all for `None`, for the page."""
+        found = [session_view(s, self._server(s), self._limits) for s in self._of(user)]
+        return sorted(found, key=lambda view: (view["user"], view["name"]))
+
+    async def act(self, action: str, name: str, user: str | None) -> None:
+        """Stop a session, start it, or both.
+
+        Args:
+            action: ``stop``, ``start`` or ``restart``.
+            name: of the session.
+            user: the hub's user who asks; `None` for an admin, who may act on all.
+
+        Raises:
+            SessionError: there is no such session of that user; or the servers refused.
+        """
+        session = self._watch.session(name)
+        if session is None or not _is_of(session, user):
+            raise SessionError(f"you have no session {name}")
+        owner = owner_at_hub(session) if self._is_ours(session) else None
+        if owner is None:
+            await self._act_by_hand(action, session)
+        else:
+            await self._act_at_hub(action, *owner, self._servers.get(name))
+
+    async def _act_by_hand(self, action: str, session: Mapping[str, Any]) -> None:
+        name, user = session["metadata"]["name"], session["spec"]["user"]
+        if action == "stop":
+            await self._store.stop(name, user)
+        else:
+            await self._store.run_anew(name, user, uuid4().hex)
+
+    async def _act_at_hub(self, action: str, user: str, name: str, server: Server | None) -> None:
+        if action != "start":
+            await self._hub.stop(user, name)
+        if action == "stop":
+            return
+        deadline = time.monotonic() + STOP_SECONDS
+        while action == "restart" and await self._is_up(user, name):
+            if time.monotonic() > deadline:
+                raise SessionError("the server is still stopping: start it again in a minute")
+            await asyncio.sleep(1)
+        await self._hub.start(user, name, dict(server.options) if server else {})
+
+    async def _is_up(self, user: str, name: str) -> bool:
+        return any(
+            (server.user, server.name) == (user, name)
+            for server in (await self._hub.servers()).values()
+        )
+
+    def _of(self, user: str | None) -> list[Mapping[str, Any]]:
+        return [session for session in self.sessions() if _is_of(session, user)]
+
+    def _server(self, session: Mapping[str, Any]) -> Server | None:
+        if not self._is_ours(session) or owner_at_hub(session) is None:
+            return None
+        return self._servers.get(session["metadata"]["name"])
+
+    def _is_ours(self, session: Mapping[str, Any]) -> bool:
+        return (session["metadata"].get("labels") or {}).get(HUB_LABEL) == self._hub_name
+
+
+def _is_of(session: Mapping[str, Any], user: str | None) -> bool:
+    return user is None or session["spec"]["user"] == session_user(user)
