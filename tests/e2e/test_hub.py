@@ -6,17 +6,14 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page
 
 from casita.api.names import slug
 from casita.hub.names import session_name, session_user
 from tests.e2e.conftest import NAMESPACE, explain
-from tests.support import kubectl
 from tests.support.browser import browser, picture
 from tests.support.cluster import SESSION, Cluster, condition, eventually
-from tests.support.hub_certificate import HOST
-
-HUB = f"https://{HOST}"
+from tests.support.hub_pages import choose, follow, log_in, stop, withdraw
 
 FIRST_CELL = """\
 from distributed import Client
@@ -36,37 +33,6 @@ async def page() -> AsyncIterator[Page]:
 def user() -> str:
     """Somebody who was never here before, by a name that only a hub takes."""
     return f"zoe.{uuid4().hex[:6]}@example.org"
-
-
-async def log_in(page: Page, user: str) -> None:
-    await page.goto(HUB)
-    await page.fill("#username_input", user)
-    await page.fill("#password_input", "any")
-    await picture(page, "1-login")
-    await page.click("#login_submit")
-
-
-async def choose(page: Page) -> None:
-    await page.wait_for_url("**/hub/spawn*")
-    await picture(page, "2-profiles")
-    await page.get_by_role("button", name="Start").click()
-
-
-async def follow(page: Page) -> str:
-    """Return all that is told while the server comes up, until JupyterLab is there."""
-    await page.wait_for_url("**/hub/spawn-pending/**")
-    await page.locator("#progress-details summary").click()
-    told, pictures = "", 0
-    while "/lab" not in page.url:
-        log = page.locator("#progress-log")
-        if await log.count() and (text := await log.inner_text()) != told:
-            told = text
-            if "Dask scheduler" in told and not pictures:
-                pictures += 1
-                await picture(page, "3-progress")
-        assert "Spawn failed" not in told, told
-        await page.wait_for_timeout(50)
-    return told
 
 
 async def run_cell(page: Page, code: str) -> str:
@@ -94,15 +60,6 @@ async def run_cell(page: Page, code: str) -> str:
     await output.first.wait_for(timeout=180_000)
     await picture(page, "5-cell")
     return await output.first.inner_text()
-
-
-async def stop(page: Page) -> None:
-    # The button is a bare link until the page's scripts, loaded one after the other, know it.
-    await page.goto(f"{HUB}/hub/home", wait_until="networkidle")
-    async with page.expect_response(lambda said: said.request.method == "DELETE") as answer:
-        await page.click("#stop")
-    assert (await answer.value).ok, await (await answer.value).text()
-    await expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
 
 
 @pytest.mark.timeout(480)
@@ -141,5 +98,4 @@ async def test_a_login_ends_in_a_plot_ready_notebook_with_workers_and_data(
         print(explain(name))
         raise
     finally:
-        for kind, selected in (("pod", ("-l", label)), ("asess", (name, "--ignore-not-found"))):
-            kubectl.run("-n", NAMESPACE, "delete", kind, *selected)
+        withdraw(name)

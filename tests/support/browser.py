@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from axe_playwright_python.async_playwright import Axe
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from playwright.async_api import Page, async_playwright
@@ -69,7 +70,7 @@ async def picture(page: Page, name: str) -> Path:
     """Keep a picture of what is seen."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     path = PICTURES / f"{name}.png"
-    await page.screenshot(path=path)
+    await page.screenshot(path=path, animations="disabled")
     return path
 
 
@@ -78,3 +79,13 @@ def key_digest(certificate: bytes) -> str:
     key = x509.load_pem_x509_certificate(certificate).public_key()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(spki).digest()).decode()
+
+
+async def barriers(page: Page) -> list[str]:
+    """Return what keeps people out of this page, as axe-core finds it: serious things alone."""
+    found = (await Axe().run(page)).response["violations"]
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -108,7 +108,7 @@ class Hub:
             yaml.safe_dump(site.model_dump(mode="json", by_alias=True))
         )
         (folder / "hub_config.py").write_text(CONFIGURATION)
-        self._told = {
+        self._told: dict[str, Any] = {
             "hub": self._hub,
             "proxy": self._proxy,
             "server": self._server,

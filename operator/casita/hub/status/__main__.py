@@ -10,8 +10,10 @@ import os
 import secrets
 import sys
 from datetime import timedelta
+from typing import Final
 from urllib.parse import urlsplit
 
+from kubernetes_asyncio.client import ApiException
 from kubespawner.clients import load_config
 
 from casita.hub.status.board import Board
@@ -21,6 +23,8 @@ from casita.hub.status.servers import Limits
 from casita.hub.store import SessionReflector, SessionStore
 
 logger = logging.getLogger("casita.hub.status")
+
+RETRY_SECONDS: Final = 2.0
 
 
 def main() -> None:
@@ -38,10 +42,9 @@ def main() -> None:
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Watch, and listen where the hub's proxy looks for it."""
+    """Listen where the hub's proxy looks for it, and watch."""
     ended = asyncio.Event()
     watch = SessionReflector(namespace=arguments.namespace, on_failure=ended.set)
-    await watch.start()
     limits = Limits(_delta(arguments.idle_seconds), _delta(arguments.age_seconds))
     hub = HubApi(os.environ["JUPYTERHUB_API_URL"], os.environ["JUPYTERHUB_API_TOKEN"])
     board = Board(watch, SessionStore(arguments.namespace), hub, arguments.hub_name, limits, logger)
@@ -54,6 +57,7 @@ async def serve(arguments: argparse.Namespace) -> None:
     port = urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"]).port or 80
     service.listen(port, arguments.address)
     logger.info("listening at %s:%d", arguments.address, port)
+    await _begin(watch)
     following = asyncio.create_task(board.follow_hub())
     await asyncio.wait(
         [following, asyncio.create_task(ended.wait())], return_when=asyncio.FIRST_COMPLETED
@@ -61,6 +65,18 @@ async def serve(arguments: argparse.Namespace) -> None:
     if following.done():
         following.result()
     sys.exit("the watch of the sessions has ended")
+
+
+async def _begin(watch: SessionReflector) -> None:
+    """Begin to watch, once the API server answers: a hub would end with a service that ends."""
+    while True:
+        try:
+            await watch.start()
+        except (ApiException, OSError, TimeoutError) as error:
+            logger.warning("sessions cannot be watched yet: %s", str(error).partition("\n")[0])
+            await asyncio.sleep(RETRY_SECONDS)
+        else:
+            return
 
 
 def _delta(seconds: int) -> timedelta | None:

@@ -16,7 +16,7 @@ from casita.hub.status.servers import Limits, Server, owner_at_hub
 from casita.hub.status.view import session_view
 from casita.hub.store import SessionReflector, SessionStore
 
-HUB_SECONDS: Final = 10.0
+HUB_SECONDS: Final = 5.0
 """Between two looks at the hub."""
 
 STOP_SECONDS: Final = 60.0
@@ -44,8 +44,8 @@ class Board:
         self._logger = logger
         self._servers: dict[str, Server] = {}
         self._orphans = Orphans(hub_name)
-        self.trouble = ""
-        """Why the hub was not heard at the last look, if it was not."""
+        self.trouble = "sessions are not known yet: this page has just been started"
+        """Why what is shown may not be true, in words; empty if it is."""
 
     async def follow_hub(self) -> None:
         """Look at the hub until cancelled, and stop sessions whose servers are gone."""
@@ -54,7 +54,7 @@ class Board:
                 self._servers = await self._hub.servers()
                 self.trouble = ""
             except SessionError as error:
-                if not self.trouble:
+                if self.trouble != str(error):
                     self._logger.warning("servers are not known: %s", error)
                 self.trouble = str(error)
             else:

@@ -74,9 +74,11 @@ class Page(_Handler):
 class Events(_Handler):
     """``text/event-stream``: all that the viewer may see, whenever some of it has changed."""
 
-    @authenticated  # type: ignore[untyped-decorator]
     async def get(self) -> None:
-        """Answer until the viewer leaves."""
+        """Answer until the viewer leaves; a refusal, for a login would not come as events."""
+        if self.current_user is None:
+            self.set_status(403)
+            return
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         viewer = self.viewer()

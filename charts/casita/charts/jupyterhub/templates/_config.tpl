@@ -46,11 +46,15 @@ CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
     - --hub-name={{ .Release.Name }}
     - --idle-seconds={{ ternary $cull.timeout 0 $cull.enabled | int }}
     - --age-seconds={{ ternary $cull.maxAge 0 $cull.enabled | int }}
-  # In-cluster configuration: services know nothing of the hub's own variables.
-  environment: {KUBERNETES_SERVICE_HOST: kubernetes.default.svc, KUBERNETES_SERVICE_PORT: "443"}
+  environment:
+    JUPYTERHUB_API_URL: http://127.0.0.1:8081/hub/api
+    # In-cluster configuration: services know nothing of the hub's own variables.
+    KUBERNETES_SERVICE_HOST: kubernetes.default.svc
+    KUBERNETES_SERVICE_PORT: "443"
 {{- if $cull.enabled }}
 - name: cull
   display: false
+  environment: {JUPYTERHUB_API_URL: http://127.0.0.1:8081/hub/api}
   command:
     - /opt/casita/bin/python3
     - -m

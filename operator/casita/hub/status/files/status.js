@@ -4,7 +4,7 @@
 const { prefix, token } = document.body.dataset;
 const byId = (id) => document.getElementById(id);
 const WORDS = { ready: "Ready", starting: "Starting", stopped: "Stopped", trouble: "Trouble", unknown: "Unknown" };
-const SOON = 3600e3; // an end is announced an hour before
+const SOON = { "for want of use": 900e3, "for its age": 3600e3 }; // so long before, an end is announced
 
 let state = { sessions: [], site: [], totals: null, trouble: "" };
 let source = null;
@@ -43,14 +43,15 @@ function table(caption, heads, rows) {
 }
 
 function snippet(title, code) {
-  const button = element("button", { type: "button", class: "btn btn-sm btn-outline-secondary", "aria-label": `Copy: ${title}` }, "Copy");
+  const button = element("button", { type: "button", class: "btn btn-sm btn-outline-contrast", "aria-label": `Copy: ${title}` }, "Copy");
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(code);
     tell(`copied: ${title}`);
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 2000);
   });
-  return element("div", { class: "snippet" }, element("h3", {}, title), element("pre", {}, element("code", {}, code)), button);
+  const head = element("div", { class: "head" }, element("h3", {}, title), button);
+  return element("div", { class: "snippet" }, head, element("pre", {}, element("code", {}, code)));
 }
 
 function snippets(session) {
@@ -105,7 +106,7 @@ function buttons(session) {
     made.push(element("a", { class: "btn btn-sm btn-primary", href: session.server.url, "aria-label": `Open ${session.name}` }, "Open"));
   }
   if (session.running) {
-    add("Restart", "restart", "btn-outline-secondary");
+    add("Restart", "restart", "btn-outline-contrast");
     add("Stop", "stop", "btn-outline-danger");
   } else {
     add("Start", "start", "btn-primary");
@@ -150,7 +151,7 @@ function card(session) {
 
 function announce(made, session) {
   const place = made.querySelector(".ends");
-  const soon = session.ends && Date.parse(session.ends.at) - Date.now() < SOON;
+  const soon = session.ends && Date.parse(session.ends.at) - Date.now() < SOON[session.ends.why];
   place.hidden = !soon;
   if (!soon) return;
   const words = `This server ends in ${left(session.ends.at)} ${session.ends.why}. `;
@@ -216,15 +217,17 @@ function show() {
 
 function follow() {
   source?.close();
-  source = new EventSource(`${prefix}events${byId("everybody")?.checked ? "?all=1" : ""}`);
+  const query = new URLSearchParams({ _xsrf: token, all: byId("everybody")?.checked ? "1" : "" });
+  source = new EventSource(`${prefix}events?${query}`);
   source.onmessage = (event) => {
     state = JSON.parse(event.data);
     complain(state.trouble);
     show();
   };
   source.onerror = () => {
-    complain("The status service does not answer; trying again …");
-    if (source.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
+    const refused = source.readyState === EventSource.CLOSED;
+    complain(refused ? "The status service refuses: reload this page to log in again." : "The status service does not answer; trying again …");
+    if (refused) setTimeout(follow, 30000);
   };
 }
 

@@ -1,0 +1,63 @@
+"""The hub's pages as a user goes through them in a browser."""
+
+from typing import Final
+
+from playwright.async_api import Page, expect
+
+from casita.api.names import slug
+from tests.support import kubectl
+from tests.support.browser import picture
+from tests.support.hub_certificate import HOST
+
+HUB: Final = f"https://{HOST}"
+NAMESPACE: Final = "casita"
+"""Of servers and sessions."""
+STATUS: Final = f"{HUB}/services/status/"
+
+
+async def log_in(page: Page, user: str) -> None:
+    await page.goto(HUB)
+    await page.fill("#username_input", user)
+    await page.fill("#password_input", "any")
+    await picture(page, "1-login")
+    await page.click("#login_submit")
+
+
+async def choose(page: Page) -> None:
+    await page.wait_for_url("**/hub/spawn*")
+    await picture(page, "2-profiles")
+    await page.get_by_role("button", name="Start").click()
+
+
+async def follow(page: Page) -> str:
+    """Return all that is told while the server comes up, until JupyterLab is there."""
+    await page.wait_for_url("**/hub/spawn-pending/**")
+    await page.locator("#progress-details summary").click()
+    told, pictures = "", 0
+    while "/lab" not in page.url:
+        log = page.locator("#progress-log")
+        if await log.count() and (text := await log.inner_text()) != told:
+            told = text
+            if "Dask scheduler" in told and not pictures:
+                pictures += 1
+                await picture(page, "3-progress")
+        assert "Spawn failed" not in told, told
+        await page.wait_for_timeout(50)
+    return told
+
+
+async def stop(page: Page) -> None:
+    # The button is a bare link until the page's scripts, loaded one after the other, know it.
+    await page.goto(f"{HUB}/hub/home", wait_until="networkidle")
+    async with page.expect_response(lambda said: said.request.method == "DELETE") as answer:
+        await page.click("#stop")
+    assert (await answer.value).ok, await (await answer.value).text()
+    await expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+
+
+def withdraw(session: str) -> None:
+    """Remove a session and its server, whatever became of them."""
+    label = f"casita.dev/session={slug(NAMESPACE, session)}"
+    # The session first: of one that runs, the pods come again.
+    for kind, selected in (("asess", (session, "--ignore-not-found")), ("pod", ("-l", label))):
+        kubectl.run("-n", NAMESPACE, "delete", kind, *selected)
