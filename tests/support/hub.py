@@ -1,7 +1,7 @@
 """A real JupyterHub on the loopback, whose users' servers are pods of a control plane.
 
-It has no proxy: nobody comes by a browser here. No pod runs either: one listener stands for every
-user's server, and says so as JupyterHub's own servers do.
+It has no proxy: its status page is asked at its own port. No pod runs either: one listener stands
+for every user's server, and says so as JupyterHub's own servers do.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,9 @@ import yaml
 from aiohttp import web
 
 from casita.config import Site
+from tests.chart.helm import render
 from tests.cluster import ports
+from tests.support.hub_account import VALUES
 
 TOKEN: Final = "a-token-of-the-tests"
 
@@ -62,7 +64,11 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.allow_named_servers = True
 c.JupyterHub.tornado_settings = {"slow_spawn_timeout": 0}
 c.JupyterHub.load_groups = told["groups"]
-c.JupyterHub.services = [{"name": "tests", "api_token": told["token"], "admin": True}]
+c.JupyterHub.services = [
+    {"name": "tests", "api_token": told["token"], "admin": True},
+    *told["services"],
+]
+c.JupyterHub.load_roles = told["roles"]
 c.JupyterHub.spawner_class = "casita.hub.spawner.CasitaSpawner"
 c.Authenticator.allow_all = True
 c.CasitaSpawner.site_file = told["site"]
@@ -90,6 +96,7 @@ class Hub:
         *,
         groups: dict[str, list[str]] | None = None,
         operator_seconds: float = 30.0,
+        status: Sequence[str] | None = None,
     ) -> None:
         """Keep everything in `folder`.
 
@@ -100,10 +107,11 @@ class Hub:
             namespace: of servers and sessions.
             groups: users by group.
             operator_seconds: how long the operator may take.
+            status: options of the status page, if it is to run.
         """
         self._folder = folder
         self._kubeconfig = kubeconfig
-        self._hub, self._proxy, self._server = ports.free(3)
+        self._hub, self._proxy, self._server, self._status = ports.free(4)
         (folder / "site.yaml").write_text(
             yaml.safe_dump(site.model_dump(mode="json", by_alias=True))
         )
@@ -117,17 +125,46 @@ class Hub:
             "site": str(folder / "site.yaml"),
             "groups": {name: {"users": users} for name, users in (groups or {}).items()},
             "operator_seconds": operator_seconds,
+            "services": [],
+            "roles": [],
             "config": {},
         }
+        if status is not None:
+            self._serve_status(namespace, status)
 
     @property
     def url(self) -> str:
         """Where its pages are."""
         return f"http://127.0.0.1:{self._hub}/hub"
 
+    def at(self, path: str) -> str:
+        """Return where a path is found, to which a proxy would lead."""
+        port = self._status if path.startswith("/services/") else self._hub
+        return f"http://127.0.0.1:{port}{path}"
+
+    def _serve_status(self, namespace: str, options: Sequence[str]) -> None:
+        """Have the status page run as the chart has it, but here."""
+        data = render(VALUES).one("ConfigMap", "casita-hub", "casita-hub")["data"]
+        chart = json.loads(data["jupyterhub_config.json"])["JupyterHub"]
+        (service,) = (found for found in chart["services"] if found["name"] == "status")
+        command = [sys.executable, *service["command"][1:]]
+        command += [f"--namespace={namespace}", "--hub-name=casita", f"--address={HERE}", *options]
+        environment = {
+            "KUBECONFIG": str(self._kubeconfig),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        url = f"http://{HERE}:{self._status}"
+        here = {"url": url, "command": command, "environment": environment}
+        self._told["services"] = [service | here]
+        self._told["roles"] = [r for r in chart["load_roles"] if r["name"] in ("user", "status")]
+
     def configure(self, traits: Mapping[str, Any]) -> None:
         """Add configuration, by class and trait, to be known at the next start."""
         self._told["config"] = {**self._told["config"], **traits}
+
+    def forget(self) -> None:
+        """Lose the database, between two runs."""
+        (self._folder / "hub.sqlite").unlink()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Hub"]:
@@ -157,7 +194,12 @@ class Hub:
         async def look() -> bool:
             assert process.poll() is None, self.log()
             with contextlib.suppress(aiohttp.ClientError):
-                return (await self.ask("GET", "/info"))[0] == 200
+                if (await self.ask("GET", "/info"))[0] != 200:
+                    return False
+                for service in self._told["services"]:  # started after the hub itself answers
+                    async with self._session.get(service["url"]):
+                        pass
+                return True
             return False
 
         deadline = asyncio.get_running_loop().time() + 60

@@ -1,8 +1,9 @@
 """The hub's pages as a user goes through them in a browser."""
 
+import re
 from typing import Final
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from casita.api.names import slug
 from tests.support import kubectl
@@ -24,7 +25,7 @@ async def log_in(page: Page, user: str) -> None:
 
 
 async def choose(page: Page) -> None:
-    await page.wait_for_url("**/hub/spawn*")
+    await page.wait_for_url(re.compile(r"/hub/spawn(/|\?|$)"))
     await picture(page, "2-profiles")
     await page.get_by_role("button", name="Start").click()
 
@@ -46,13 +47,28 @@ async def follow(page: Page) -> str:
     return told
 
 
-async def stop(page: Page) -> None:
-    # The button is a bare link until the page's scripts, loaded one after the other, know it.
+async def stop(page: Page, server: str = "") -> None:
+    """Stop a server at the hub's home page; without a name, the default one."""
+    # The buttons are bare until the page's scripts, loaded one after the other, know them.
     await page.goto(f"{HUB}/hub/home", wait_until="networkidle")
+    button = page.locator(f"#stop-{server}" if server else "#stop")
+    await _press(page, button)
+    await expect(button).to_be_hidden(timeout=60_000)
+
+
+async def delete(page: Page, server: str) -> None:
+    """Delete a named server that has been stopped just now."""
+    button = page.locator(f"#delete-{server}")
+    await expect(button).to_be_visible(timeout=60_000)
+    page.once("dialog", lambda dialog: dialog.accept())
+    await _press(page, button)
+    await expect(button).to_be_hidden(timeout=60_000)
+
+
+async def _press(page: Page, button: Locator) -> None:
     async with page.expect_response(lambda said: said.request.method == "DELETE") as answer:
-        await page.click("#stop")
+        await button.click()
     assert (await answer.value).ok, await (await answer.value).text()
-    await expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
 
 
 def withdraw(session: str) -> None:

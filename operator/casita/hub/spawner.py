@@ -6,6 +6,7 @@ that the operator reads.
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,9 @@ from casita.hub.store import SessionReflector, SessionStore
 
 LOOK_SECONDS: Final = 0.1
 """Between two looks at what the watch has brought; no request."""
+
+_IN_THE_WAY: Final = ContextVar("in_the_way", default=False)
+"""Whether `stop` is asked to make room for the pod of a server that starts."""
 
 
 def read_site(path: str) -> Site:
@@ -187,9 +191,22 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         ]
         return pod
 
+    async def _make_create_pod_request(self, pod: Any, request_timeout: float) -> Any:
+        """Create the pod. One in the way is stopped first, and the session that waits is not.
+
+        It may be of this very start: a busy hub gives a request up that the API server has heard.
+        """
+        token = _IN_THE_WAY.set(True)
+        try:
+            return await super()._make_create_pod_request(pod, request_timeout)
+        finally:
+            _IN_THE_WAY.reset(token)
+
     async def stop(self, now: bool = False) -> None:
         """Stop the server, then its session: keys and workers go, the object stays."""
         await super().stop(now)
+        if _IN_THE_WAY.get():
+            return
         await SessionStore(self.namespace).stop(self.session, session_user(self.user.name))
 
     async def delete_forever(self) -> None:

@@ -1,0 +1,122 @@
+"""Login at a real identity provider, in a real browser: who comes in, and what they have there."""
+
+import re
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from casita.api.names import slug
+from casita.hub.names import session_name
+from tests.support.browser import browser, picture
+from tests.support.cluster import SESSION, Cluster, condition, eventually
+from tests.support.hub_pages import HUB, NAMESPACE, STATUS, choose, delete, follow, stop, withdraw
+from tests.support.keycloak import Keycloak
+from tests.support.login import real_provider
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SECOND = "second"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[Keycloak]:
+    async with real_provider() as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page() -> AsyncIterator[Page]:
+    async with browser() as found:
+        yield found
+
+
+async def sign_in(page: Page, provider: Keycloak, user: str) -> None:
+    """Go from the hub to the provider and back, as a person does."""
+    await page.goto(HUB)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.fill("#username", user)
+    await page.fill("#password", provider.password)
+    await picture(page, f"login-{user}")
+    await page.click("#kc-login")
+    await page.wait_for_url(re.compile(f"^{HUB}/(hub|user)/"))
+
+
+def nothing_is_left(cluster: Cluster, session: str) -> bool:
+    label = f"casita.dev/session={slug(NAMESPACE, session)}"
+    found = cluster.items(*SESSION, NAMESPACE)
+    assert session not in [item["metadata"]["name"] for item in found]
+    for kind in ("Pod", "Secret", "Service"):
+        assert not cluster.items("v1", kind, NAMESPACE, label_selector=label), kind
+    return True
+
+
+@pytest.mark.timeout(600)
+async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted(
+    cluster: Cluster, page: Page, provider: Keycloak
+) -> None:
+    first, second = session_name("alice"), session_name("alice", SECOND)
+    try:
+        began = time.monotonic()
+        await sign_in(page, provider, "alice")
+        await choose(page)
+        told = await follow(page)
+        print(f"Lab {time.monotonic() - began:.1f} s after the first page: {told}")
+        # Of a profile that is for others nothing is offered.
+        await page.goto(f"{HUB}/hub/spawn/alice/{SECOND}")
+        await expect(page.locator("#profile-item-default")).to_have_count(1)
+        await expect(page.locator("#profile-item-closed")).to_have_count(0)
+        await choose(page)
+        await follow(page)
+        assert f"/user/alice/{SECOND}/" in page.url
+        await page.goto(STATUS)
+        for name in (first, second):
+            card = page.get_by_role("article", name=f"Session {name}", exact=True)
+            await expect(card.locator(".head .state")).to_have_text("Ready", timeout=30_000)
+        await picture(page, "status-two-servers")
+        await stop(page, SECOND)
+        await delete(page, SECOND)
+        await eventually(lambda: nothing_is_left(cluster, second), 60)
+        assert condition(cluster.get(*SESSION, first, NAMESPACE), "Ready")["status"] == "True"
+        await stop(page)
+
+        def stopped() -> bool:
+            found = cluster.get(*SESSION, first, NAMESPACE)
+            return bool(condition(found, "Ready")["reason"] == "Stopped")
+
+        await eventually(stopped, 60)
+    except BaseException:
+        await picture(page, "failed")
+        raise
+    finally:
+        withdraw(first)
+        withdraw(second)
+    assert nothing_is_left(cluster, first)
+
+
+async def test_who_is_in_no_allowed_group_is_told_so_and_an_admin_is_one(
+    page: Page, provider: Keycloak
+) -> None:
+    await sign_in(page, provider, "mallory")
+    await expect(page.get_by_role("heading", name="not currently authorized")).to_be_visible()
+    await picture(page, "login-refused")
+    async with browser() as other:
+        await sign_in(other, provider, "bob")
+        await other.goto(f"{HUB}/hub/admin")
+        await expect(other.get_by_role("link", name="Admin")).to_be_visible()
+
+
+async def test_who_is_locked_out_at_the_provider_is_so_at_the_hub(
+    page: Page, provider: Keycloak
+) -> None:
+    await sign_in(page, provider, "alice")
+    await page.goto(f"{HUB}/hub/home")
+    await expect(page.get_by_text("alice", exact=True)).to_be_visible()
+    await provider.disable("alice")
+    deadline = time.monotonic() + 60
+    while "/hub/login" not in page.url and "/realms/" not in page.url:
+        assert time.monotonic() < deadline, f"still at {page.url}"
+        await page.goto(f"{HUB}/hub/home")
+        await page.wait_for_timeout(1000)
