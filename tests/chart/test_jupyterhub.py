@@ -44,6 +44,7 @@ def test_the_hub_reads_the_catalogue_that_the_operator_reads() -> None:
     assert profiles["cms"].groups == ("cms", "physics")
     assert profiles["cms"].notebook.extended_resources == {"nvidia.com/gpu": 1}
     assert profiles["default"].notebook.max_memory_mi_b == 4096
+    assert [mount.path for mount in profiles["default"].mounts] == ["/cvmfs", "/shared"]
     assert site.hub is not None
     assert (site.hub.namespace, site.hub.secret) == ("doors", "casita-hub")
 

@@ -1,26 +1,28 @@
 """The door that users take, by a real browser: log in, choose, watch it come up, compute, stop."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from casita.api.names import slug
 from casita.hub.names import session_name, session_user
 from tests.e2e.conftest import NAMESPACE, explain
 from tests.support.browser import browser, picture
 from tests.support.cluster import SESSION, Cluster, condition, eventually
-from tests.support.hub_pages import choose, follow, log_in, stop, withdraw
-
-FIRST_CELL = """\
-from distributed import Client
-client = Client()
-print("answer", client.submit(lambda: 6 * 7).result(timeout=120))
-import uproot
-print("events", uproot.open("root://xcache//store/nanoaod/nano_dy.root:Events").num_entries)"""
+from tests.support.hub_pages import (
+    HUB,
+    choose,
+    follow,
+    log_in,
+    open_first_plot,
+    run_all,
+    stop,
+    withdraw,
+)
 
 
 @pytest.fixture
@@ -35,31 +37,19 @@ def user() -> str:
     return f"zoe.{uuid4().hex[:6]}@example.org"
 
 
-async def run_cell(page: Page, code: str) -> str:
-    """Type code into a new notebook, run it, and return what it printed."""
-    answers = asyncio.Event()
-
-    def watch(socket: object) -> None:
-        if "/channels" in socket.url:  # type: ignore[attr-defined]
-            socket.on("framereceived", lambda _: answers.set())  # type: ignore[attr-defined]
-
-    page.on("websocket", watch)
-    card = page.locator('.jp-LauncherCard[data-category="Notebook"]:visible').first
-    await card.wait_for(timeout=60_000)
-    await picture(page, "4-lab")
-    await card.click()
-    await asyncio.wait_for(answers.wait(), 60)
-    cell = page.locator(".jp-NotebookPanel:visible .jp-Cell .cm-content").first
-    await cell.click()
-    # As if pasted: typed line by line, the editor would indent by itself.
-    await page.keyboard.insert_text(code)
-    await page.keyboard.press("Shift+Enter")
-    output = page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output").filter(
-        has_text="events"
-    )
-    await output.first.wait_for(timeout=180_000)
-    await picture(page, "5-cell")
-    return await output.first.inner_text()
+async def see_the_dashboard(page: Page, user: str) -> None:
+    """See the session's own dashboard in JupyterLab, which nobody told where it is."""
+    await page.locator('.lm-TabBar-tab[data-id="dask-dashboard-launcher"]').click()
+    plots = page.locator("#dask-dashboard-launcher button", has_text="Task Stream")
+    await expect(plots.first).to_be_enabled(timeout=60_000)
+    await picture(page, "6-dask-panel")
+    frames: list[object] = []
+    page.on("websocket", lambda found: found.on("framereceived", frames.append))
+    await page.goto(f"{HUB}/user/{quote(user, safe="@")}/dask-dashboard/status")
+    await expect(page.locator(".bk-Figure").first).to_be_visible(timeout=60_000)
+    while not frames:
+        await page.wait_for_timeout(100)
+    await picture(page, "7-dashboard")
 
 
 @pytest.mark.timeout(480)
@@ -74,18 +64,21 @@ async def test_a_login_ends_in_a_plot_ready_notebook_with_workers_and_data(
         began = time.monotonic()
         told = await follow(page)
         shown = time.monotonic() - began
-        printed = await run_cell(page, FIRST_CELL)
-        print(f"Lab after {shown:.1f} s, first cell after {time.monotonic() - began:.1f} s: {told}")
-        assert "answer 42" in printed
-        assert "events 40" in printed
+        await open_first_plot(page)
+        await run_all(page)
+        plotted = time.monotonic() - began
+        await page.locator(".jp-NotebookPanel:visible .jp-OutputArea-output img").hover()
+        await picture(page, "5-first-plot")
+        print(f"Lab {shown:.1f} s after the choice, first plot after {plotted:.1f} s: {told}")
         assert "Credentials: all certificates and tokens are valid" in told
         assert "Dask scheduler: " in told  # which may answer after the server does
         session = cluster.get(*SESSION, name, NAMESPACE)
         assert session["spec"]["user"] == session_user(user)
         assert condition(session, "Ready")["status"] == "True"
 
+        await see_the_dashboard(page, user)
         await stop(page)
-        await picture(page, "6-stopped")
+        await picture(page, "8-stopped")
 
         def stopped() -> bool:
             found = cluster.get(*SESSION, name, NAMESPACE)

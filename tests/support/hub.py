@@ -162,15 +162,12 @@ class Hub:
         """Add configuration, by class and trait, to be known at the next start."""
         self._told["config"] = {**self._told["config"], **traits}
 
-    def forget(self) -> None:
-        """Lose the database, between two runs."""
-        (self._folder / "hub.sqlite").unlink()
-
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Hub"]:
         """Run it, and the listener that stands for users' servers."""
         (self._folder / "told.json").write_text(json.dumps(self._told))
         log = (self._folder / "hub.log").open("ab")
+        began = log.tell()
         environment = {
             **os.environ,
             "KUBECONFIG": str(self._kubeconfig),
@@ -183,27 +180,21 @@ class Hub:
         )
         try:
             async with aiohttp.ClientSession() as self._session, self._servers():
-                await self._answers(process)
+                await self._runs(process, began)
                 yield self
         finally:
             process.send_signal(signal.SIGINT)
             await asyncio.to_thread(process.wait, 20)
             log.close()
 
-    async def _answers(self, process: subprocess.Popen[bytes]) -> None:
-        async def look() -> bool:
-            assert process.poll() is None, self.log()
-            with contextlib.suppress(aiohttp.ClientError):
-                if (await self.ask("GET", "/info"))[0] != 200:
-                    return False
-                for service in self._told["services"]:  # started after the hub itself answers
-                    async with self._session.get(service["url"]):
-                        pass
-                return True
-            return False
+    async def _runs(self, process: subprocess.Popen[bytes], began: int) -> None:
+        """Wait until it is all up: it answers before its services do, and before it heeds signals.
 
+        Its log of this run begins at the byte `began`.
+        """
         deadline = asyncio.get_running_loop().time() + 60
-        while not await look():
+        while b"is now running" not in (self._folder / "hub.log").read_bytes()[began:]:
+            assert process.poll() is None, self.log()
             assert asyncio.get_running_loop().time() < deadline, self.log()
             await asyncio.sleep(0.1)
 

@@ -47,6 +47,28 @@ async def follow(page: Page) -> str:
     return told
 
 
+async def open_first_plot(page: Page) -> None:
+    """Open the first of the examples from the page that a first login ends with."""
+    link = page.locator(".jp-RenderedMarkdown:visible a", has_text="A first plot")
+    await link.wait_for(timeout=60_000)
+    await picture(page, "4-getting-started")
+    async with page.expect_websocket(lambda socket: "/channels" in socket.url) as channel:
+        await link.click()
+    # A cell that is run before the kernel speaks is swallowed.
+    await (await channel.value).wait_for_event("framereceived")
+
+
+async def run_all(page: Page) -> None:
+    """Run all cells of the notebook that is open, and wait until its picture is there."""
+    await page.get_by_role("menuitem", name="Run", exact=True).click()
+    await page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    notebook = page.locator(".jp-NotebookPanel:visible")
+    plot = notebook.locator(".jp-OutputArea-output img")
+    failed = notebook.locator(".jp-OutputArea-output", has_text="Traceback (most recent call last)")
+    await expect(plot.or_(failed).first).to_be_attached(timeout=180_000)
+    assert not await failed.count(), await failed.first.inner_text()
+
+
 async def stop(page: Page, server: str = "") -> None:
     """Stop a server at the hub's home page; without a name, the default one."""
     # The buttons are bare until the page's scripts, loaded one after the other, know them.

@@ -41,6 +41,16 @@ def notebook_environment() -> dict[str, str]:
     }
 
 
+def hub_environment() -> dict[str, str]:
+    """Return the variables of a notebook that is a hub's server.
+
+    The link that Dask's clients show is the one that the user's browser can open: the scheduler's
+    own asks for a certificate.
+    """
+    link = "{JUPYTERHUB_SERVICE_PREFIX}dask-dashboard/status"
+    return {**notebook_environment(), "DASK_DISTRIBUTED__DASHBOARD__LINK": link}
+
+
 def notebook_volumes(slug: str, client_secret: str = "") -> list[Json]:
     """Return the volumes; those of the tokens may come later, or not at all.
 

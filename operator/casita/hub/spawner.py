@@ -17,12 +17,12 @@ from kubespawner import KubeSpawner
 from traitlets import Float, Unicode, default
 
 from casita.api.names import slug
-from casita.config import Site, load_site
+from casita.config import Mount, Site, load_site
 from casita.hub.errors import SessionError
 from casita.hub.names import session_name, session_user
 from casita.hub.notebook import (
     deliverer,
-    notebook_environment,
+    hub_environment,
     notebook_labels,
     notebook_mounts,
     notebook_volumes,
@@ -179,15 +179,18 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         pod = await super().get_pod_manifest()
         pod.metadata.labels.update(notebook_labels(self._slug))
         spec, (container, *_) = pod.spec, pod.spec.containers
-        spec.volumes = [*(spec.volumes or ()), *notebook_volumes(self._slug)]
+        mounts = self._mounts()
+        own = [*notebook_volumes(self._slug), *(mount.volume() for mount in mounts)]
+        spec.volumes = [*(spec.volumes or ()), *own]
         spec.init_containers = [
             *(spec.init_containers or ()),
             deliverer(self.image, self.image_pull_policy),
         ]
-        container.volume_mounts = [*(container.volume_mounts or ()), *notebook_mounts()]
+        inside = [*notebook_mounts(), *(mount.volume_mount() for mount in mounts)]
+        container.volume_mounts = [*(container.volume_mounts or ()), *inside]
         container.env = [
             *(container.env or ()),
-            *({"name": name, "value": text} for name, text in notebook_environment().items()),
+            *({"name": name, "value": text} for name, text in hub_environment().items()),
         ]
         return pod
 
@@ -201,6 +204,11 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
             return await super()._make_create_pod_request(pod, request_timeout)
         finally:
             _IN_THE_WAY.reset(token)
+
+    def _mounts(self) -> tuple[Mount, ...]:
+        """Return the storage of the site that the profile has."""
+        profiles = read_site(self.site_file).profiles
+        return next((p.mounts for p in profiles if p.name == self.session_profile), ())
 
     async def stop(self, now: bool = False) -> None:
         """Stop the server, then its session: keys and workers go, the object stays."""

@@ -13,7 +13,7 @@ from casita.api.names import (
     WORKER_PORT,
 )
 from casita.api.session import SchedulerResources
-from casita.config import PodOverrides, Site
+from casita.config import Mount, PodOverrides, Site
 from casita.manifests.common import Manifest, Owner
 from casita.manifests.data import data_environment, data_mounts
 
@@ -38,6 +38,8 @@ class Template:
     image: str
     fingerprint: str
     """Of the session's authority: pods of another one are stale."""
+    mounts: tuple[Mount, ...] = ()
+    """The profile's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def scheduler_container(
         "resources": _resources(site, size.cores, size.memory_mi_b),
         **_probes(liveness=True),
         **_CONTAINER,
-        "volumeMounts": [*_MOUNTS, *data_mounts(site, scheduler=True)],
+        "volumeMounts": [*_mounts(template), *data_mounts(site, scheduler=True)],
     }
 
 
@@ -106,7 +108,7 @@ def worker_container(
         "resources": _resources(site, size.cores, size.memory_mi_b),
         **_probes(liveness=False),
         **_CONTAINER,
-        "volumeMounts": [*_MOUNTS, *data_mounts(site)],
+        "volumeMounts": [*_mounts(template), *data_mounts(site)],
     }
 
 
@@ -140,7 +142,10 @@ def instant_container(
         "ports": [{"name": "worker", "containerPort": WORKER_PORT}],
         "resources": _resources(site, size.cores, size.memory_mi_b),
         **_CONTAINER,
-        "volumeMounts": instant_own([*_MOUNTS, *data_mounts(site)]),
+        "volumeMounts": [
+            *instant_own([*_MOUNTS, *data_mounts(site)]),
+            *_site_mounts(template),
+        ],
     }
 
 
@@ -204,6 +209,14 @@ def _tls_environment(role: str) -> dict[str, str]:
         f"DASK_DISTRIBUTED__COMM__TLS__{role}__CERT": _FILES["CERT"],
         f"DASK_DISTRIBUTED__COMM__TLS__{role}__KEY": _FILES["KEY"],
     }
+
+
+def _mounts(template: Template) -> list[dict[str, Any]]:
+    return [*_MOUNTS, *_site_mounts(template)]
+
+
+def _site_mounts(template: Template) -> list[dict[str, Any]]:
+    return [mount.volume_mount() for mount in template.mounts]
 
 
 def _environment(variables: Mapping[str, str], overrides: PodOverrides) -> list[dict[str, Any]]:

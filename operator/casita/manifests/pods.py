@@ -71,6 +71,7 @@ def scheduler_pod(
     volumes = [
         *_volumes(secret_name(owner, SCHEDULER), SCHEDULER_SCRATCH_MI_B),
         *data_volumes(site, secret_name(owner, TOKENS)),
+        *(mount.volume() for mount in template.mounts),
     ]
     if instant is not None and instant.cores:
         containers.append(
@@ -117,6 +118,7 @@ def worker_pod(
         "volumes": [
             *_volumes(secret_name(owner, WORKER), pool.disk_mi_b),
             *data_volumes(site),
+            *(mount.volume() for mount in template.mounts),
         ],
         **_pod(site, overrides),
     }

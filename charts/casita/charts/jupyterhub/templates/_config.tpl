@@ -94,7 +94,7 @@ CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
 site_file: /etc/casita/site/site.yaml
 hub_name: {{ .Release.Name }}
 namespace: {{ include "jupyterhub.sessions" . }}
-cmd: [jupyterhub-singleuser]
+cmd: [python3, -P, -m, casita.access.welcome, jupyterhub-singleuser]
 default_url: {{ $user.defaultUrl | quote }}
 start_timeout: {{ int $user.startTimeout }}
 image_pull_policy: {{ .Values.global.imagePullPolicy }}
