@@ -3,10 +3,12 @@
 Brings the facility up if need be, makes a session from ``docs/examples/session.yaml``, runs
 ``docs/examples/dimuon.py`` in a pod beside it, as in a user's notebook, with all data coming
 through the cache by the session's own token; reads a large file that the cache has never seen, and
-once more; and leaves the picture and a report under ``build/demo``. The cluster stays up for a look
-around; `make down` ends it.
+once more. Then a user logs in to the hub by a real browser and makes a first plot there. Pictures
+and a report are left under ``build/demo``. The cluster stays up for a look around; `make down` ends
+it.
 """
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from tests import facility, origin
 from tests.cluster.access import image_references
 from tests.cluster.locations import REPOSITORY
 from tests.cluster.steps import Steps
+from tests.demo_login import how_to_look, show_a_login
 from tests.support import kubectl
 from tests.support.notebook import notebook_pod
 from tests.support.reading import TIMED
@@ -59,15 +62,19 @@ def main() -> int:
     analysis_ended = time.monotonic() - began
     steps.say("reading a file that is new to the cache, and once more ...")
     reads = read_twice(namespace, pod)
-    files = kubectl.fetch(namespace, pod, RESULTS, OUTPUT)
-    figures = {
+    kubectl.fetch(namespace, pod, RESULTS, OUTPUT)
+    figures: dict[str, float | int] = {
         "session ready after, s": round(ready_seconds, 1),
         "session to last result, s": round(analysis_ended, 1),
         "Kubernetes API requests by the operator": requests_made() - before,
+        **asyncio.run(show_a_login(OUTPUT, steps)),
         "whole demonstration, s": round(steps.elapsed(), 1),
     }
     report(figures, reads)
-    steps.say(f"done: {', '.join(str(f.relative_to(REPOSITORY)) for f in sorted(files))}")
+    made = sorted(str(file.relative_to(REPOSITORY)) for file in OUTPUT.iterdir())
+    steps.say(f"done: {', '.join(made)}")
+    for line in how_to_look():
+        steps.say(line)
     steps.say("the cluster is up; `make status` tells of it, `make down` ends it")
     return 0
 

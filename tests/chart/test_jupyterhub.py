@@ -96,8 +96,9 @@ def test_no_secret_is_in_the_configuration() -> None:
         assert not chart.of_kind("Secret")
         for owner, pod in chart.pods():
             if owner["metadata"]["name"] in {"casita-hub", "casita-proxy"}:
-                values = [e.get("value") for c in pod["spec"]["containers"] for e in c["env"]]
-                assert values == [None] * len(values)
+                variables = [e for c in pod["spec"]["containers"] for e in c["env"]]
+                plain = [e["name"] for e in variables if "value" in e]
+                assert set(plain) <= {"SSL_CERT_FILE"}
 
 
 @pytest.mark.parametrize(
@@ -246,3 +247,11 @@ def test_each_image_of_the_catalogue_is_on_the_nodes_before_users_come() -> None
     assert pod["automountServiceAccountToken"] is False
     off = with_hub(prePuller={"continuous": {"enabled": False}})
     assert not [found for found in off.objects if found["kind"] == "DaemonSet"]
+
+
+def test_a_private_authority_is_trusted_for_the_identity_provider() -> None:
+    chart = scenarios.rendered("everything-on")
+    pod = chart.one("Deployment", "casita-hub", "doors")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert {"name": "SSL_CERT_FILE", "value": "/etc/casita/authority/ca.crt"} in container["env"]
+    assert {"name": "authority", "configMap": {"name": "my-authority"}} in pod["volumes"]

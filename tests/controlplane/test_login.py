@@ -71,6 +71,16 @@ async def test_who_is_nobody_here_is_told_so(
         assert (await hub.ask("GET", "/users"))[1] == []
 
 
+async def test_groups_may_be_in_a_claim_whose_name_has_a_dot(
+    idp: Provider, make_hub: MakeHub
+) -> None:
+    await idp.say("1", **{"preferred_username": "alice", "wlcg.groups": ["/cms"]})
+    where = {"auth_state_groups_key": "oauth_user.wlcg.groups", "allowed_groups": ["/cms"]}
+    async with by(idp, make_hub, **where).running() as hub, browser() as person:
+        assert came_in(page := await person.log_in(hub.url, "1")), page
+        assert await groups_of(hub, "alice") == ["/cms"]
+
+
 async def test_two_homes_behind_one_provider_never_share_a_user(
     idp: Provider, make_hub: MakeHub
 ) -> None:

@@ -44,8 +44,11 @@ async def see_the_dashboard(page: Page, user: str) -> None:
     await expect(plots.first).to_be_enabled(timeout=60_000)
     await picture(page, "6-dask-panel")
     frames: list[object] = []
-    page.on("websocket", lambda found: found.on("framereceived", frames.append))
-    await page.goto(f"{HUB}/user/{quote(user, safe="@")}/dask-dashboard/status")
+    page.on(
+        "websocket",
+        lambda found: found.on("framereceived", lambda frame: frames.append(frame)),
+    )
+    await page.goto(f"{HUB}/user/{quote(user, safe='@')}/dask-dashboard/status")
     await expect(page.locator(".bk-Figure").first).to_be_visible(timeout=60_000)
     while not frames:
         await page.wait_for_timeout(100)

@@ -57,20 +57,20 @@ def nothing_is_left(cluster: Cluster, session: str) -> bool:
 async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted(
     cluster: Cluster, page: Page, provider: Keycloak
 ) -> None:
-    first, second = session_name("alice"), session_name("alice", SECOND)
+    first, second = session_name("anna"), session_name("anna", SECOND)
     try:
         began = time.monotonic()
-        await sign_in(page, provider, "alice")
+        await sign_in(page, provider, "anna")
         await choose(page)
         told = await follow(page)
         print(f"Lab {time.monotonic() - began:.1f} s after the first page: {told}")
         # Of a profile that is for others nothing is offered.
-        await page.goto(f"{HUB}/hub/spawn/alice/{SECOND}")
+        await page.goto(f"{HUB}/hub/spawn/anna/{SECOND}")
         await expect(page.locator("#profile-item-default")).to_have_count(1)
         await expect(page.locator("#profile-item-closed")).to_have_count(0)
         await choose(page)
         await follow(page)
-        assert f"/user/alice/{SECOND}/" in page.url
+        assert f"/user/anna/{SECOND}/" in page.url
         await page.goto(STATUS)
         for name in (first, second):
             card = page.get_by_role("article", name=f"Session {name}", exact=True)
@@ -103,7 +103,7 @@ async def test_who_is_in_no_allowed_group_is_told_so_and_an_admin_is_one(
     await expect(page.get_by_role("heading", name="not currently authorized")).to_be_visible()
     await picture(page, "login-refused")
     async with browser() as other:
-        await sign_in(other, provider, "bob")
+        await sign_in(other, provider, "ben")
         await other.goto(f"{HUB}/hub/admin")
         await expect(other.get_by_role("link", name="Admin")).to_be_visible()
 
@@ -111,10 +111,10 @@ async def test_who_is_in_no_allowed_group_is_told_so_and_an_admin_is_one(
 async def test_who_is_locked_out_at_the_provider_is_so_at_the_hub(
     page: Page, provider: Keycloak
 ) -> None:
-    await sign_in(page, provider, "alice")
+    await sign_in(page, provider, "anna")
     await page.goto(f"{HUB}/hub/home")
-    await expect(page.get_by_text("alice", exact=True)).to_be_visible()
-    await provider.disable("alice")
+    await expect(page.get_by_text("anna", exact=True)).to_be_visible()
+    await provider.disable("anna")
     deadline = time.monotonic() + 60
     while "/hub/login" not in page.url and "/realms/" not in page.url:
         assert time.monotonic() < deadline, f"still at {page.url}"

@@ -97,7 +97,7 @@ async def test_a_session_made_by_hand_is_seen_by_its_user_alone_and_by_admins(
     await arrive(page, "alice")
     await expect(page.get_by_role("article", name=f"Session {name}")).to_be_visible()
     async with browser() as other:
-        await arrive(other, "bob")
+        await arrive(other, f"bob-{uuid4().hex[:6]}")
         await expect(other.locator("#none")).to_be_visible()
         token = await other.locator("body").get_attribute("data-token")
         press = """async ([where, token]) => {

@@ -21,7 +21,7 @@ from tests.facility import NAMESPACE as SYSTEM
 from tests.facility import RELEASE, run_helm
 from tests.support import kubectl
 from tests.support.hub_certificate import HOST
-from tests.support.keycloak import REALM, Keycloak, keycloak
+from tests.support.keycloak import REALM, Keycloak, User, keycloak
 
 HUB_NAMESPACE: Final = "casita-hub"
 GATEWAY_NAMESPACE: Final = "casita-gateway"
@@ -29,6 +29,13 @@ PORT: Final = 8180
 NAME: Final = "test-provider"
 PATHS: Final = ("/realms", "/resources")
 """Of Keycloak's pages; the hub has none that begin so."""
+
+USERS: Final = (
+    User("anna", ("cms",)),
+    User("ben", ("cms", "admins")),
+    User("mallory", verified=False),
+)
+"""Nobody whom other tests know: the hub keeps who is an admin."""
 
 Json = dict[str, Any]
 
@@ -45,6 +52,7 @@ async def real_provider() -> AsyncIterator[Keycloak]:
             address=sandbox.NODE_IP,
             hostname_url=f"https://{HOST}",
             redirect_uri=f"https://{HOST}/hub/oauth_callback",
+            users=USERS,
             prefix=("nsenter", f"--net={sandbox.NAMED_NETWORK}", "--"),
         ) as found:
             upgrade(_values(found))

@@ -101,7 +101,7 @@
 {{- fail (printf "global.hub.namespace is %s, where other parts are; the gateway can read every Secret of the hub's namespace, so give it one of its own." $namespace) -}}
 {{- end -}}
 {{- if not (dig "JupyterHub" "authenticator_class" "" $hub.hub.config) -}}
-{{- fail "jupyterhub.enabled needs a way to log in: set jupyterhub.hub.config.JupyterHub.authenticator_class, for instance to generic-oauth; docs/admin/hub.md has examples." -}}
+{{- fail "jupyterhub.enabled needs a way to log in: set jupyterhub.hub.config.JupyterHub.authenticator_class, for instance to casita-oidc; docs/admin/authentication.md has examples." -}}
 {{- end -}}
 {{- if eq .Values.global.gateway.routeApi "IngressRouteTCP" -}}
 {{- fail "The hub is reached by an HTTPRoute of the Gateway API, which is not used when global.gateway.routeApi is IngressRouteTCP; set it to TLSRoute or None." -}}

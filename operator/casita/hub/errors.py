@@ -1,10 +1,5 @@
-"""Why a server could not be started, in words for the page that shows it."""
+"""Why a session cannot be had, in words for the page that shows it."""
 
 
 class SessionError(Exception):
-    """A session cannot be had. JupyterHub shows `jupyterhub_message` to the user."""
-
-    @property
-    def jupyterhub_message(self) -> str:
-        """What the user reads."""
-        return str(self)
+    """A session cannot be had, or not be changed; the message is for its user to read."""

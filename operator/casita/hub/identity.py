@@ -1,10 +1,10 @@
 """Who somebody is to the hub: claims of an identity provider as the name of a user. Pure.
 
-A provider knows its own users apart. Behind one that passes on the logins of others (CILogon, a
-Keycloak or an INDIGO IAM with federation), two homes may each have an ``alice``; a further claim
-says which home vouched for a login. Users of the site's own home keep their plain names; all others
-carry the name of their home. `MARK` stands between the two and in no plain name, so that nobody can
-be given a name at one home that makes a user of another.
+A provider knows its own users apart. Behind one that passes on names of others (CILogon), two homes
+may each have an ``alice``; a further claim says which home vouched for a login. Users of the site's
+own home keep their plain names; all others carry the name of their home. `MARK` stands between the
+two and in no plain name, so that nobody can be given a name at one home that makes a user of
+another.
 """
 
 import hashlib

@@ -19,8 +19,8 @@ class OidcAuthenticator(GenericOAuthenticator):  # type: ignore[misc] # oauthent
     home_claim = Unicode(
         "",
         config=True,
-        help="Claim that says which home vouched for a login, where the provider speaks for many: "
-        "`idp` at CILogon, `identity_provider` at Keycloak.",
+        help="Claim that says which home vouched for a login, where the provider speaks for many "
+        "and their names are not its own: `idp` at CILogon.",
     )
     home = Unicode("", config=True, help="The home whose users keep their plain names.")
 
@@ -37,11 +37,8 @@ class OidcAuthenticator(GenericOAuthenticator):  # type: ignore[misc] # oauthent
         """Return the groups of the user, as the provider names them."""
         if callable(self.auth_state_groups_key):
             return set(await super().get_user_groups(auth_state))
-        found: Any = auth_state
-        for key in self.auth_state_groups_key.split("."):
-            found = found.get(key) if isinstance(found, dict) else None
         try:
-            return user_groups(found)
+            return user_groups(_claim(auth_state, self.auth_state_groups_key))
         except LoginRefusedError as refused:
             raise self._page(refused) from refused
 
@@ -76,3 +73,13 @@ class OidcAuthenticator(GenericOAuthenticator):  # type: ignore[misc] # oauthent
         error = HTTPError(403, "%s", refused)
         error.jupyterhub_message = f"You cannot be logged in: {refused}. Ask an admin of this site."
         return error
+
+
+def _claim(found: object, key: str) -> object:
+    """Return what a key of nested claims leads to; names of claims may have dots themselves."""
+    if not isinstance(found, dict):
+        return None
+    if key in found:
+        return found[key]
+    first, _, rest = key.partition(".")
+    return _claim(found.get(first), rest) if rest else None

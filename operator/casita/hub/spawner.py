@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from jupyterhub.spawner import SpawnException
 from jupyterhub.user import User
 from kubespawner import KubeSpawner
 from traitlets import Float, Unicode, default
@@ -91,9 +92,10 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
     async def _start_both(self) -> Any:
         try:
             await self.load_user_options()
-        except ValueError as error:  # a choice that the form did not offer
-            raise SessionError(str(error)) from error
-        await self._begin()
+            await self._begin()
+        except (ValueError, SessionError) as error:  # ValueError: what the form did not offer
+            # Refusals are no faults of the hub, which ends itself after some of those in a row.
+            raise SpawnException(str(error), reason="session") from error
         return await self._start()
 
     async def _begin(self) -> None:

@@ -5,6 +5,7 @@ Where the hub is and who the service is to it come as variables (JupyterHub's "S
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -19,6 +20,7 @@ from kubespawner.clients import load_config
 from casita.hub.status.board import Board
 from casita.hub.status.handlers import application
 from casita.hub.status.hub_api import HubApi
+from casita.hub.status.orphans import GRACE_SECONDS, Orphans
 from casita.hub.status.servers import Limits
 from casita.hub.store import SessionReflector, SessionStore
 
@@ -35,10 +37,17 @@ def main() -> None:
     parser.add_argument("--address", default="0.0.0.0", help="to listen at")  # noqa: S104
     parser.add_argument("--idle-seconds", type=int, default=0, help="until unused servers end")
     parser.add_argument("--age-seconds", type=int, default=0, help="until old servers end")
+    parser.add_argument(
+        "--orphan-seconds",
+        type=int,
+        default=GRACE_SECONDS,
+        help="until sessions whose servers are gone are stopped",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s %(name)s] %(message)s")
     load_config()
-    asyncio.run(serve(arguments))
+    with contextlib.suppress(KeyboardInterrupt):  # in this way a hub ends its services
+        asyncio.run(serve(arguments))
 
 
 async def serve(arguments: argparse.Namespace) -> None:
@@ -47,7 +56,9 @@ async def serve(arguments: argparse.Namespace) -> None:
     watch = SessionReflector(namespace=arguments.namespace, on_failure=ended.set)
     limits = Limits(_delta(arguments.idle_seconds), _delta(arguments.age_seconds))
     hub = HubApi(os.environ["JUPYTERHUB_API_URL"], os.environ["JUPYTERHUB_API_TOKEN"])
-    board = Board(watch, SessionStore(arguments.namespace), hub, arguments.hub_name, limits, logger)
+    orphans = Orphans(arguments.hub_name, arguments.orphan_seconds)
+    store = SessionStore(arguments.namespace)
+    board = Board(watch, store, hub, arguments.hub_name, limits, orphans, logger)
     service = application(
         board,
         os.environ["JUPYTERHUB_SERVICE_PREFIX"],

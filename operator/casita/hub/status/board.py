@@ -13,7 +13,7 @@ from casita.hub.sessions import HUB_LABEL, Json
 from casita.hub.status.hub_api import HubApi
 from casita.hub.status.orphans import Orphans
 from casita.hub.status.servers import Limits, Server, owner_at_hub
-from casita.hub.status.view import session_view
+from casita.hub.status.view import session_view, site_view
 from casita.hub.store import SessionReflector, SessionStore
 
 HUB_SECONDS: Final = 5.0
@@ -33,6 +33,7 @@ class Board:
         hub: HubApi,
         hub_name: str,
         limits: Limits,
+        orphans: Orphans,
         logger: logging.Logger,
     ) -> None:
         """Show what `watch` sees; act by `store` and `hub`, whose sessions bear `hub_name`."""
@@ -43,13 +44,16 @@ class Board:
         self._limits = limits
         self._logger = logger
         self._servers: dict[str, Server] = {}
-        self._orphans = Orphans(hub_name)
+        self._orphans = orphans
         self.trouble = "sessions are not known yet: this page has just been started"
         """Why what is shown may not be true, in words; empty if it is."""
+        self.site: list[Json] = site_view(())
+        """How the site's services are, as all sessions together meet them."""
 
     async def follow_hub(self) -> None:
         """Look at the hub until cancelled, and stop sessions whose servers are gone."""
         while True:
+            self.site = site_view(self.sessions())
             try:
                 self._servers = await self._hub.servers()
                 self.trouble = ""
@@ -105,7 +109,7 @@ class Board:
         if owner is None:
             await self._act_by_hand(action, session)
         else:
-            await self._act_at_hub(action, *owner, self._servers.get(name))
+            await self._act_at_hub(action, session, *owner)
 
     async def _act_by_hand(self, action: str, session: Mapping[str, Any]) -> None:
         name, user = session["metadata"]["name"], session["spec"]["user"]
@@ -114,23 +118,28 @@ class Board:
         else:
             await self._store.run_anew(name, user, uuid4().hex)
 
-    async def _act_at_hub(self, action: str, user: str, name: str, server: Server | None) -> None:
-        if action != "start":
-            await self._hub.stop(user, name)
+    async def _act_at_hub(
+        self, action: str, session: Mapping[str, Any], user: str, server: str
+    ) -> None:
+        name = session["metadata"]["name"]
+        up = (await self._hub.servers()).get(name)
+        if action != "start" and up:
+            await self._hub.stop(user, server)
+        elif action == "stop":  # the hub stops sessions only with their servers
+            await self._store.stop(name, session["spec"]["user"])
         if action == "stop":
             return
+        if action == "restart":
+            await self._until_down(name)
+        # Without options the hub takes those of the server's last start.
+        await self._hub.start(user, server, dict(up.options) if up else {})
+
+    async def _until_down(self, name: str) -> None:
         deadline = time.monotonic() + STOP_SECONDS
-        while action == "restart" and await self._is_up(user, name):
+        while name in await self._hub.servers():
             if time.monotonic() > deadline:
                 raise SessionError("the server is still stopping: start it again in a minute")
             await asyncio.sleep(1)
-        await self._hub.start(user, name, dict(server.options) if server else {})
-
-    async def _is_up(self, user: str, name: str) -> bool:
-        return any(
-            (server.user, server.name) == (user, name)
-            for server in (await self._hub.servers()).values()
-        )
 
     def _of(self, user: str | None) -> list[Mapping[str, Any]]:
         return [session for session in self.sessions() if _is_of(session, user)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from tornado.web import Application, RequestHandler, StaticFileHandler, authenti
 
 from casita.hub.errors import SessionError
 from casita.hub.status.board import Board
-from casita.hub.status.view import site_view, totals
+from casita.hub.status.view import totals
 
 FILES: Final = Path(__file__).parent / "files"
 
@@ -20,6 +21,9 @@ LOOK_SECONDS: Final = 0.5
 
 STILL_SECONDS: Final = 20.0
 """After which an open page is told that all is as it was: proxies drop what is silent."""
+
+STREAM_SECONDS: Final = 300.0
+"""Of one stream; the page asks for the next, and who has logged out meanwhile gets none."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -84,9 +88,10 @@ class Events(_Handler):
         viewer = self.viewer()
         shown: object = None
         quiet = 0.0
+        end = time.monotonic() + STREAM_SECONDS
         try:
-            while True:
-                now = (self.board.versions(viewer), self.board.trouble)
+            while time.monotonic() < end:
+                now = (self.board.versions(viewer), self.board.site, self.board.trouble)
                 if now != shown:
                     shown, quiet = now, 0.0
                     await self._tell(f"data: {json.dumps(self._state(viewer))}\n\n")
@@ -102,7 +107,7 @@ class Events(_Handler):
         views = self.board.views(viewer)
         return {
             "sessions": views,
-            "site": site_view(self.board.sessions()),
+            "site": self.board.site,
             "totals": totals(views) if viewer is None else None,
             "trouble": self.board.trouble,
         }
@@ -127,6 +132,11 @@ class Action(_Handler):
             return
         self.set_status(204)
 
+    def write_error(self, status_code: int, **_: Any) -> None:
+        """Tell a refusal in words, as the page shows them."""
+        login = "reload this page to log in again"
+        self.finish({"message": login if status_code == 403 else self._reason})
+
 
 def application(board: Board, prefix: str, hub_prefix: str, cookie_secret: bytes) -> Application:
     """Return the service; `prefix` and `hub_prefix` are its own path and the hub's."""
@@ -134,7 +144,7 @@ def application(board: Board, prefix: str, hub_prefix: str, cookie_secret: bytes
         [
             (prefix, Page),
             (f"{prefix}events", Events),
-            (rf"{prefix}sessions/([a-z0-9-]+)/({'|'.join(ACTIONS)})", Action),
+            (rf"{prefix}sessions/([a-z0-9.-]+)/({'|'.join(ACTIONS)})", Action),
             (f"{prefix}oauth_callback", HubOAuthCallbackHandler),
             (rf"{prefix}files/(status\.js|status\.css)", StaticFileHandler, {"path": str(FILES)}),
         ],

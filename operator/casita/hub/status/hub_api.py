@@ -1,7 +1,7 @@
 """The hub's REST API, as far as the status page needs it, by the service's own token."""
 
 import json
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
@@ -9,8 +9,8 @@ from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from casita.hub.errors import SessionError
 from casita.hub.status.servers import Server, servers_of
 
-PAGE: int = 200
-"""Users in one answer; the hub's own limit by default."""
+PAGES: Final = "application/jupyterhub-pagination+json"
+"""Answers of this form say whether more follows: a hub may give fewer users than are asked for."""
 
 
 class HubApi:
@@ -25,12 +25,13 @@ class HubApi:
     async def servers(self) -> dict[str, Server]:
         """Return the servers that are up, by the names of their sessions."""
         users: list[Any] = []
-        while True:
-            path = f"/users?state=active&offset={len(users)}&limit={PAGE}"
-            found = await self._ask("GET", path)
-            users += found
-            if len(found) < PAGE:
-                return servers_of(users)
+        following: Any = {"offset": 0}
+        while following:
+            path = f"/users?state=active&offset={following['offset']}&limit=200"
+            page = await self._ask("GET", path)
+            users += page["items"]
+            following = page["_pagination"]["next"]
+        return servers_of(users)
 
     async def start(self, user: str, server: str, options: dict[str, Any]) -> None:
         """Start a server."""
@@ -44,7 +45,7 @@ class HubApi:
         request = HTTPRequest(
             f"{self._url}{path}",
             method=method,
-            headers={"Authorization": f"token {self._token}"},
+            headers={"Authorization": f"token {self._token}", "Accept": PAGES},
             body=json.dumps(body) if body is not None else None,
             allow_nonstandard_methods=True,
             request_timeout=30,

@@ -11,15 +11,17 @@ from casita.api.session import Lifecycle
 from casita.hub.sessions import HUB_LABEL
 from casita.hub.status.servers import owner_at_hub
 
-GRACE_SECONDS: Final = 120.0
+GRACE_SECONDS: Final = 120
 """For so long a session may run without a server: one that starts has its session first."""
 
 
 class Orphans:
     """Since when which session has had no server."""
 
-    def __init__(self, hub_name: str) -> None:
+    def __init__(self, hub_name: str, grace: float = GRACE_SECONDS) -> None:
+        """Look at the sessions that bear `hub_name`; `grace` is in seconds."""
         self._hub_name = hub_name
+        self._grace = grace
         self._since: dict[tuple[str, str], float] = {}
 
     def look(
@@ -38,7 +40,7 @@ class Orphans:
             if self._is_ours(s) and s["metadata"]["name"] not in servers
         }
         self._since = {key: self._since.get(key, now) for key in alone}
-        return [alone[key] for key, since in self._since.items() if now - since >= GRACE_SECONDS]
+        return [alone[key] for key, since in self._since.items() if now - since >= self._grace]
 
     def _is_ours(self, session: Mapping[str, Any]) -> bool:
         labels = session["metadata"].get("labels") or {}

@@ -39,7 +39,9 @@ _CREDENTIALS: Final = {
 _WAYS: Final = frozenset({Reason.STARTING, Reason.ISSUING, Reason.SCALING})
 """What is on its way, not wrong."""
 
-_QUIET: Final = frozenset({Reason.STOPPED, Reason.IDLE_STOPPED, Reason.LIFETIME_EXCEEDED})
+_ENDED: Final = frozenset({Reason.IDLE_STOPPED, Reason.LIFETIME_EXCEEDED})
+"""It stopped by itself, and stays so until it is run anew."""
+_QUIET: Final = frozenset({Reason.STOPPED, *_ENDED})
 
 READY, STARTING, STOPPED, TROUBLE, UNKNOWN = "ready", "starting", "stopped", "trouble", "unknown"
 
@@ -62,8 +64,8 @@ def session_view(session: Mapping[str, Any], server: Server | None, limits: Limi
         "user": spec["user"],
         "profile": spec.get("profile") or "",
         "state": _state(ready),
-        "words": ready.get("message") or "casita has not looked at it yet",
-        "running": spec.get("lifecycle") != Lifecycle.STOPPED,
+        "words": _words(ready),
+        "running": _is_to_run(spec, ready),
         "server": {"url": server.url, "ready": server.ready} if server else None,
         "ends": {"at": end[0].isoformat(), "why": end[1]} if end else None,
         "conditions": [_condition(kind, conditions[kind]) for kind in TITLES if kind in conditions],
@@ -121,6 +123,17 @@ def totals(views: Iterable[Json]) -> Json:
         "workersReady": sum(pool["ready"] for pool in pools),
         "workersWanted": sum(pool["desired"] for pool in pools),
     }
+
+
+def _is_to_run(spec: Mapping[str, Any], ready: Mapping[str, Any]) -> bool:
+    return spec.get("lifecycle") != Lifecycle.STOPPED and ready.get("reason") not in _ENDED
+
+
+def _words(ready: Mapping[str, Any]) -> str:
+    """Return how a session is; of a stop no more than who looks can undo with a button."""
+    if ready.get("reason") == Reason.STOPPED:
+        return "stopped"
+    return str(ready.get("message") or ready.get("reason") or "casita has not looked at it yet")
 
 
 def _condition(kind: ConditionType, condition: Mapping[str, Any]) -> Json:

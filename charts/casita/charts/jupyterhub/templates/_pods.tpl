@@ -19,6 +19,9 @@ containers:
       - name: {{ $name }}
         valueFrom: {secretKeyRef: {name: {{ include "casita.hub.secret" $ }}, key: {{ $key }}}}
       {{- end }}
+      {{- if $hub.authorityConfigMap }}
+      - {name: SSL_CERT_FILE, value: /etc/casita/authority/ca.crt}
+      {{- end }}
     {{- with $hub.existingSecret }}
     envFrom:
       - secretRef: {name: {{ . }}}
@@ -40,12 +43,18 @@ containers:
     volumeMounts:
       - {name: config, mountPath: /etc/jupyterhub, readOnly: true}
       - {name: site, mountPath: /etc/casita/site, readOnly: true}
+      {{- if $hub.authorityConfigMap }}
+      - {name: authority, mountPath: /etc/casita/authority, readOnly: true}
+      {{- end }}
       - {name: database, mountPath: /srv/jupyterhub}
       - {name: tmp, mountPath: /tmp}
 volumes:
   - {name: config, configMap: {name: {{ include "jupyterhub.name.hub" . }}}}
   - {name: site, configMap: {name: {{ include "jupyterhub.name.hub" . }}-site}}
   - {name: tmp, emptyDir: {}}
+  {{- with $hub.authorityConfigMap }}
+  - {name: authority, configMap: {name: {{ . }}}}
+  {{- end }}
   - name: database
     {{- if eq $hub.db.type "sqlite-pvc" }}
     persistentVolumeClaim: {claimName: {{ include "jupyterhub.name.database" . }}}

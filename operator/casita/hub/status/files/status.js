@@ -102,7 +102,7 @@ function buttons(session) {
     button.addEventListener("click", () => press(session, action, button));
     made.push(button);
   };
-  if (session.server?.ready) {
+  if (session.running && session.server?.ready) {
     made.push(element("a", { class: "btn btn-sm btn-primary", href: session.server.url, "aria-label": `Open ${session.name}` }, "Open"));
   }
   if (session.running) {
@@ -163,6 +163,15 @@ function announce(made, session) {
 }
 
 const warned = new Set();
+
+// Whoever wants it is told of an end by the browser too, with the page in the background.
+function offer() {
+  const button = byId("notify");
+  button.hidden = window.Notification?.permission !== "default";
+  button.addEventListener("click", async () => {
+    button.hidden = (await Notification.requestPermission()) !== "default";
+  });
+}
 
 function warn(session, words) {
   if (warned.has(session.name + session.ends.at)) return;
@@ -233,6 +242,7 @@ function follow() {
 
 byId("everybody")?.addEventListener("change", follow);
 byId("filter")?.addEventListener("input", show);
+offer();
 setInterval(() => {
   for (const time of document.querySelectorAll("#sessions time")) time.textContent = left(time.dateTime);
   for (const session of state.sessions) announce(shown.get(session.name).made, session);
