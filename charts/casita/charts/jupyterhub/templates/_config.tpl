@@ -97,6 +97,8 @@ namespace: {{ include "jupyterhub.sessions" . }}
 cmd: [python3, -P, -m, casita.access.welcome, jupyterhub-singleuser]
 default_url: {{ $user.defaultUrl | quote }}
 start_timeout: {{ int $user.startTimeout }}
+# A request that is given up in a burst has often been served: its pod is then made twice.
+k8s_api_request_timeout: 10
 image_pull_policy: {{ .Values.global.imagePullPolicy }}
 image_pull_secrets: {{- toYaml .Values.global.imagePullSecrets | nindent 2 }}
 # Restricted Pod Security.
