@@ -10,6 +10,7 @@ from playwright.async_api import Page, expect
 
 from casita.api.names import slug
 from casita.hub.names import session_name
+from tests.support import kubectl
 from tests.support.browser import browser, picture
 from tests.support.cluster import SESSION, Cluster, condition, eventually
 from tests.support.hub_pages import HUB, NAMESPACE, STATUS, choose, delete, follow, stop, withdraw
@@ -53,6 +54,12 @@ def nothing_is_left(cluster: Cluster, session: str) -> bool:
     return True
 
 
+def notebook_of(cluster: Cluster, session: str) -> str:
+    label = f"casita.dev/session={slug(NAMESPACE, session)},casita.dev/component=notebook"
+    (pod,) = cluster.items("v1", "Pod", NAMESPACE, label_selector=label)
+    return str(pod["metadata"]["name"])
+
+
 @pytest.mark.timeout(600)
 async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted(
     cluster: Cluster, page: Page, provider: Keycloak
@@ -71,6 +78,9 @@ async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted
         await choose(page)
         await follow(page)
         assert f"/user/anna/{SECOND}/" in page.url
+        kubectl.execute(NAMESPACE, notebook_of(cluster, first), "sh", "-c", "echo mine > ~/note")
+        note = kubectl.execute(NAMESPACE, notebook_of(cluster, second), "sh", "-c", "cat ~/note")
+        assert note.strip() == "mine", "the home is another"
         await page.goto(STATUS)
         for name in (first, second):
             card = page.get_by_role("article", name=f"Session {name}", exact=True)
@@ -93,6 +103,7 @@ async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted
     finally:
         withdraw(first)
         withdraw(second)
+        kubectl.run("-n", NAMESPACE, "delete", "pvc", "home-anna", "--ignore-not-found")
     assert nothing_is_left(cluster, first)
 
 

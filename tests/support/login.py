@@ -42,7 +42,7 @@ Json = dict[str, Any]
 
 @contextlib.asynccontextmanager
 async def real_provider() -> AsyncIterator[Keycloak]:
-    """Let people log in at a real Keycloak, and as before afterwards."""
+    """Let people log in at a real Keycloak, to homes that stay, and as before afterwards."""
     if up_already() != "embedded":
         pytest.skip("LEFT OUT: login at a real Keycloak is tried on the embedded cluster alone")
     with tempfile.TemporaryDirectory(prefix="casita-keycloak-") as folder, _way_there():
@@ -101,7 +101,8 @@ def _values(provider: Keycloak) -> Json:
         },
     }
     egress = [{"cidr": f"{sandbox.NODE_IP}/32", "ports": [PORT]}]
-    return {"jupyterhub": {"hub": {"config": config, "egress": egress}}}
+    home = {"storage": {"type": "dynamic", "capacity": "1Gi"}}
+    return {"jupyterhub": {"hub": {"config": config, "egress": egress}, "singleuser": home}}
 
 
 @contextlib.contextmanager

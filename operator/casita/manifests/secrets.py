@@ -16,6 +16,7 @@ from casita.api.names import (
     DASHBOARD_PORT,
     HASH_ANNOTATION,
     ISSUED_AT_ANNOTATION,
+    MANAGER,
     NOT_AFTER_ANNOTATION,
     RUN_ANNOTATION,
     SCHEDULER_PORT,
@@ -235,6 +236,21 @@ def _pair_files(role: str, leaf: Leaf) -> dict[str, bytes]:
     return {"tls.crt": leaf.certificate_pem, "tls.key": leaf.key_pem}
 
 
+def site_secret(namespace: str, name: str, files: Mapping[str, bytes]) -> Manifest:
+    """Return a Secret of the site's own, which belongs to no session."""
+    return {
+        "apiVersion": SECRET.api_version,
+        "kind": SECRET.kind,
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"app.kubernetes.io/managed-by": MANAGER},
+        },
+        "type": "Opaque",
+        "data": _encoded(files),
+    }
+
+
 def secret_files(secret: Manifest) -> dict[str, bytes]:
     """Return the files that a Secret holds, decoded; what is not base64 reads as empty."""
     files = {}
@@ -249,12 +265,15 @@ def secret_files(secret: Manifest) -> dict[str, bytes]:
 def _secret(
     owner: Owner, role: str, fingerprint: str, files: dict[str, bytes], facts: dict[str, str]
 ) -> Manifest:
-    data = {name: base64.b64encode(content).decode() for name, content in files.items()}
     return child(
         SECRET,
         owner,
         secret_name(owner, role),
         role,
-        {"type": "Opaque", "data": data},
+        {"type": "Opaque", "data": _encoded(files)},
         annotations={AUTHORITY_ANNOTATION: fingerprint, **facts},
     )
+
+
+def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode() for name, content in files.items()}

@@ -4,14 +4,12 @@ Runs as a hook of the chart. Secrets are made once and left alone ever after, so
 chart again changes nothing.
 """
 
-import base64
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from casita.api.names import MANAGER
 from casita.clients.errors import ApiError
 from casita.clients.kubernetes import Connection, KubernetesClient, open_session
 from casita.config import RouteApi
@@ -25,7 +23,7 @@ from casita.credentials.system import (
 from casita.credentials.verify import load_authority
 from casita.credentials.x509 import Authority
 from casita.manifests.resources import ROUTES, SECRET
-from casita.manifests.secrets import cache_tls_files, secret_files
+from casita.manifests.secrets import cache_tls_files, secret_files, site_secret
 
 logger = logging.getLogger(__name__)
 
@@ -134,19 +132,8 @@ async def _check_route_api(client: KubernetesClient, route_api: RouteApi) -> Non
 async def _create_once(
     client: KubernetesClient, namespace: str, name: str, files: Mapping[str, bytes]
 ) -> None:
-    manifest = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": MANAGER},
-        },
-        "type": "Opaque",
-        "data": {file: base64.b64encode(content).decode() for file, content in files.items()},
-    }
     try:
-        await client.create(SECRET, manifest)
+        await client.create(SECRET, site_secret(namespace, name, files))
     except ApiError as error:
         if error.status != 409:
             raise

@@ -6,7 +6,6 @@ here, in place, long before they end. What somebody has damaged is made again.
 """
 
 import asyncio
-import base64
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -15,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from casita.api.names import MANAGER
 from casita.clients.errors import ApiError
 from casita.clients.kubernetes import KubernetesClient
 from casita.config import Batch, Hub, Site
@@ -33,7 +31,7 @@ from casita.credentials.verify import verify_leaf
 from casita.credentials.x509 import BACKDATE, Authority, Leaf, Role
 from casita.manifests.common import Manifest
 from casita.manifests.resources import SECRET
-from casita.manifests.secrets import cache_tls_files, secret_files
+from casita.manifests.secrets import cache_tls_files, secret_files, site_secret
 from casita.sessions.tokens import pool_of
 
 logger = logging.getLogger(__name__)
@@ -151,7 +149,7 @@ class SiteCredentials:
         except ApiError as error:
             if error.status != 404:
                 raise
-            manifest = _manifest(hub.namespace, hub.secret, new_hub_keys())
+            manifest = site_secret(hub.namespace, hub.secret, new_hub_keys())
             await self._client.create(SECRET, manifest)
             logger.info("Secret %s/%s made", hub.namespace, hub.secret)
         else:
@@ -205,26 +203,12 @@ class SiteCredentials:
     async def _write(self, present: Manifest | None, renewed: Renewed) -> None:
         """Replace the content of the Secret that was read, or create it."""
         issued = renewed.issued
-        manifest = _manifest(issued.namespace, issued.secret, renewed.files)
+        manifest = site_secret(issued.namespace, issued.secret, renewed.files)
         if present is None:
             await self._client.create(SECRET, manifest)
         else:
             await self._client.apply(SECRET, manifest, present["metadata"]["uid"])
         self._issued(issued)
-
-
-def _manifest(namespace: str, name: str, files: Mapping[str, bytes]) -> Manifest:
-    return {
-        "apiVersion": SECRET.api_version,
-        "kind": SECRET.kind,
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": MANAGER},
-        },
-        "type": "Opaque",
-        "data": {file: base64.b64encode(text).decode() for file, text in files.items()},
-    }
 
 
 def cache_leaf_due(
