@@ -7,6 +7,7 @@ stays behind, whatever else was killed when.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -131,9 +132,13 @@ def remove_traces() -> None:
     """Remove what `start` made outside of the sandbox."""
     NAMED_NETWORK.unlink(missing_ok=True)
     for line in MADE.read_text().splitlines() if MADE.exists() else []:
-        # Only if nobody else has put something there in the meantime.
+        # Only if nobody else has put or mounted something there in the meantime.
         if Path(line).is_dir() and not any(Path(line).iterdir()):
-            Path(line).rmdir()
+            try:
+                Path(line).rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
 
 
 def _load_bridge_filter() -> None:
