@@ -143,6 +143,28 @@ async def test_what_the_operator_refuses_is_told_in_its_words(
     assert bed.session("alice")["spec"]["user"] == "bob"
 
 
+async def test_an_image_that_nobody_has_is_told_before_the_time_is_up(
+    bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
+) -> None:
+    hub = make_hub()
+    hub.configure({"CasitaSpawner": {"image_seconds": 1.0}})
+    async with hub.running():
+        with operate(unrouted):
+            await hub.start("alice")
+            await eventually(lambda: notebooks(bed))
+            (pod,) = notebooks(bed)
+            waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
+            container = {"name": "notebook", "image": "example.org/none:1", "ready": False}
+            container |= {"restartCount": 0, "imageID": "", "state": {"waiting": waiting}}
+            status = {"status": {"phase": "Pending", "containerStatuses": [container]}}
+            where = (pod["metadata"]["name"], bed.namespace, status)
+            bed.cluster.patch("v1", "Pod", *where, subresource="status")
+            told = await hub.progress("alice")
+    assert told[-1]["failed"], told
+    words = "the node cannot get the image example.org/none:1: no such image"
+    assert words in told[-1]["message"]
+
+
 async def test_servers_and_sessions_outlive_a_restart_of_the_hub(
     bed: Bed, operate: Operate, unrouted: Site, make_hub: MakeHub
 ) -> None:

@@ -13,7 +13,18 @@ from casita.hub.names import session_name
 from tests.support import kubectl
 from tests.support.browser import browser, picture
 from tests.support.cluster import SESSION, Cluster, condition, eventually
-from tests.support.hub_pages import HUB, NAMESPACE, STATUS, choose, delete, follow, stop, withdraw
+from tests.support.hub_pages import (
+    HUB,
+    NAMESPACE,
+    STATUS,
+    choose,
+    delete,
+    follow,
+    open_first_plot,
+    run_all,
+    stop,
+    withdraw,
+)
 from tests.support.keycloak import Keycloak
 from tests.support.login import real_provider
 
@@ -60,6 +71,16 @@ def notebook_of(cluster: Cluster, session: str) -> str:
     return str(pod["metadata"]["name"])
 
 
+async def nobody_else_comes_in(provider: Keycloak) -> None:
+    """Let somebody with a login of his own try the server of another."""
+    async with browser() as other:
+        await sign_in(other, provider, "carl")
+        for path in ("lab", "api/kernels", "dask-dashboard/status"):
+            answer = await other.goto(f"{HUB}/user/anna/{path}")
+            assert answer is not None
+            assert answer.status == 403, (path, answer.status)
+
+
 @pytest.mark.timeout(600)
 async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted(
     cluster: Cluster, page: Page, provider: Keycloak
@@ -70,7 +91,12 @@ async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted
         await sign_in(page, provider, "anna")
         await choose(page)
         told = await follow(page)
-        print(f"Lab {time.monotonic() - began:.1f} s after the first page: {told}")
+        shown = time.monotonic() - began
+        await open_first_plot(page)
+        await run_all(page)
+        plotted = time.monotonic() - began
+        print(f"Lab {shown:.1f} s after the first page, plot after {plotted:.1f} s: {told}")
+        await nobody_else_comes_in(provider)
         # Of a profile that is for others nothing is offered.
         await page.goto(f"{HUB}/hub/spawn/anna/{SECOND}")
         await expect(page.locator("#profile-item-default")).to_have_count(1)

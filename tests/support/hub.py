@@ -97,6 +97,7 @@ class Hub:
         groups: dict[str, list[str]] | None = None,
         operator_seconds: float = 30.0,
         status: Sequence[str] | None = None,
+        cull: Sequence[str] | None = None,
     ) -> None:
         """Keep everything in `folder`.
 
@@ -108,6 +109,7 @@ class Hub:
             groups: users by group.
             operator_seconds: how long the operator may take.
             status: options of the status page, if it is to run.
+            cull: options of what ends servers that nobody uses, in place of the chart's.
         """
         self._folder = folder
         self._kubeconfig = kubeconfig
@@ -130,7 +132,10 @@ class Hub:
             "config": {},
         }
         if status is not None:
-            self._serve_status(namespace, status)
+            own = (f"--namespace={namespace}", "--hub-name=casita", f"--address={HERE}")
+            self._serve("status", (*own, *status), url=f"http://{HERE}:{self._status}")
+        if cull is not None:
+            self._serve("cull", cull)
 
     @property
     def url(self) -> str:
@@ -142,21 +147,20 @@ class Hub:
         port = self._status if path.startswith("/services/") else self._hub
         return f"http://127.0.0.1:{port}{path}"
 
-    def _serve_status(self, namespace: str, options: Sequence[str]) -> None:
-        """Have the status page run as the chart has it, but here."""
+    def _serve(self, name: str, options: Sequence[str], **here: Any) -> None:
+        """Have a service run as the chart has it, but here, and with these options."""
         data = render(VALUES).one("ConfigMap", "casita-hub", "casita-hub")["data"]
         chart = json.loads(data["jupyterhub_config.json"])["JupyterHub"]
-        (service,) = (found for found in chart["services"] if found["name"] == "status")
-        command = [sys.executable, *service["command"][1:]]
-        command += [f"--namespace={namespace}", "--hub-name=casita", f"--address={HERE}", *options]
+        (service,) = (found for found in chart["services"] if found["name"] == name)
+        said = {option.partition("=")[0] for option in options}
+        chosen = [word for word in service["command"][1:] if word.partition("=")[0] not in said]
         environment = {
             "KUBECONFIG": str(self._kubeconfig),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
-        url = f"http://{HERE}:{self._status}"
-        here = {"url": url, "command": command, "environment": environment}
-        self._told["services"] = [service | here]
-        self._told["roles"] = [r for r in chart["load_roles"] if r["name"] in ("user", "status")]
+        here |= {"command": [sys.executable, *chosen, *options], "environment": environment}
+        self._told["services"].append(service | here)
+        self._told["roles"] += [r for r in chart["load_roles"] if r["name"] in ("user", name)]
 
     def configure(self, traits: Mapping[str, Any]) -> None:
         """Add configuration, by class and trait, to be known at the next start."""

@@ -33,6 +33,7 @@ PATHS: Final = ("/realms", "/resources")
 USERS: Final = (
     User("anna", ("cms",)),
     User("ben", ("cms", "admins")),
+    User("carl", ("cms",)),
     User("mallory", verified=False),
 )
 """Nobody whom other tests know: the hub keeps who is an admin."""

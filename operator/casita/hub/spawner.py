@@ -5,6 +5,7 @@ that the operator reads.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from functools import lru_cache
@@ -28,6 +29,7 @@ from casita.hub.notebook import (
     notebook_mounts,
     notebook_volumes,
 )
+from casita.hub.pods import missing_image
 from casita.hub.profiles import profile_list
 from casita.hub.sessions import Standing, Wanted, standing
 from casita.hub.store import SessionReflector, SessionStore
@@ -66,9 +68,13 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
     session_seconds = Float(
         90.0, config=True, help="How long it may take until a session's credentials are there."
     )
+    image_seconds = Float(
+        30.0, config=True, help="How long a node may fail to get an image before that is told."
+    )
     session_profile = Unicode("", help="Of the site's catalogue; set by the user's choice.")
 
     _run = ""
+    _no_image_since: float | None = None
 
     @default("profile_list")  # type: ignore[untyped-decorator]
     def _catalogue(self) -> Any:
@@ -86,6 +92,7 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
     def start(self) -> "asyncio.Future[Any]":
         """Start session and server; fails in words for the user."""
         self._run = ""
+        self._no_image_since = None
         self._start_future = asyncio.ensure_future(self._start_both())
         return self._start_future
 
@@ -175,6 +182,19 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         kind = SessionReflector.kind.default_value
         watch: SessionReflector = await self._start_reflector(kind, SessionReflector)
         return watch
+
+    def is_pod_running(self, pod: Any) -> bool:
+        """Say whether the pod runs, for kubespawner, which asks again and again.
+
+        Raises:
+            SpawnException: it never will, since nobody has its image.
+        """
+        missing, now = missing_image(pod), time.monotonic()
+        self._no_image_since = (self._no_image_since or now) if missing else None
+        since = self._no_image_since
+        if since and now - since >= self.image_seconds and self.pending == "spawn":
+            raise SpawnException(f"the node cannot get the image {missing}", reason="image")
+        return bool(super().is_pod_running(pod))
 
     async def get_pod_manifest(self) -> Any:
         """Return kubespawner's pod with the session's files, labels and sidecar."""
