@@ -2,16 +2,18 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from playwright.async_api import Page
 
 from casita.api.names import slug
 from tests.cluster.access import image_references, kubeconfig
 from tests.facility import NAMESPACE as SYSTEM
 from tests.support import kubectl
+from tests.support.browser import browser
 from tests.support.cluster import SESSION, Cluster, condition, eventually
 from tests.support.notebook import notebook_pod
 
@@ -25,6 +27,13 @@ RunIn = Callable[..., str]
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return Cluster(kubeconfig())
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    """A window of a browser that nobody has used before."""
+    async with browser() as found:
+        yield found
 
 
 @pytest.fixture

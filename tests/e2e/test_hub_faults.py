@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from casita.api.names import slug
 from casita.hub.names import session_name
 from tests.e2e.conftest import NAMESPACE, explain
 from tests.support import kubectl
-from tests.support.browser import browser, picture
+from tests.support.browser import picture
 from tests.support.cluster import SESSION, Cluster, Json
 from tests.support.hub_pages import HUB, choose, follow, log_in, withdraw
 
@@ -28,12 +28,6 @@ print("begun", flush=True)
 print("sum", sum(client.gather(futures)))
 """
 """Forty seconds of work, more than hub and proxy need to come back."""
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with browser() as found:
-        yield found
 
 
 @pytest.fixture
@@ -68,8 +62,9 @@ async def opens(page: Page, url: str) -> float:
 
 
 @pytest.mark.timeout(400)
-async def test_servers_and_their_work_go_on_while_hub_and_proxy_are_away(
-    cluster: Cluster, page: Page, user: str
+@pytest.mark.parametrize("killed", [("jupyterhub-proxy",), ("jupyterhub-proxy", "jupyterhub")])
+async def test_servers_and_their_work_go_on_while_what_leads_to_them_is_away(
+    cluster: Cluster, page: Page, user: str, killed: tuple[str, ...]
 ) -> None:
     try:
         await log_in(page, user)
@@ -81,11 +76,11 @@ async def test_servers_and_their_work_go_on_while_hub_and_proxy_are_away(
         work = asyncio.create_task(
             asyncio.to_thread(kubectl.execute, NAMESPACE, name, "python", "-c", WORK, timeout=200)
         )
-        for part in ("jupyterhub-proxy", "jupyterhub"):
+        for part in killed:
             label = f"app.kubernetes.io/name={part}"
             kubectl.run("-n", HUB_NAMESPACE, "delete", "pod", "-l", label)
         seconds = await opens(page, lab)
-        print(f"users' servers are reached again {seconds:.1f} s after hub and proxy were killed")
+        print(f"users' servers are reached again {seconds:.1f} s after the end of {killed}")
         assert "sum 28" in await work
         assert notebook_of(cluster, user)["metadata"]["uid"] == uid
     except BaseException:

@@ -1,6 +1,6 @@
 """The status page in a real browser: what a user sees of a session, and does to it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -15,12 +15,6 @@ from tests.support.hub_pages import STATUS, choose, follow, log_in, withdraw
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1400, "height": 900}
 LIVE_MS = 30_000
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    async with browser() as found:
-        yield found
 
 
 @pytest.fixture

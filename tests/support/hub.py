@@ -180,7 +180,13 @@ class Hub:
         }
         command = [sys.executable, "-m", "jupyterhub", "--config", "hub_config.py"]
         process = subprocess.Popen(  # noqa: ASYNC220 - a process of its own, ended below
-            command, cwd=self._folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+            command,
+            cwd=self._folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Whoever runs tests in the background has this signal ignored; services end by it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             async with aiohttp.ClientSession() as self._session, self._servers():
@@ -188,8 +194,14 @@ class Hub:
                 yield self
         finally:
             process.send_signal(signal.SIGINT)
-            await asyncio.to_thread(process.wait, 20)
-            log.close()
+            try:
+                await asyncio.to_thread(process.wait, 40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            finally:
+                log.close()
 
     async def _runs(self, process: subprocess.Popen[bytes], began: int) -> None:
         """Wait until it is all up: it answers before its services do, and before it heeds signals.

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import sys
 from datetime import timedelta
 from typing import Final
@@ -46,7 +47,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s %(name)s] %(message)s")
     load_config()
-    with contextlib.suppress(KeyboardInterrupt):  # in this way a hub ends its services
+    # In this way a hub ends its services, also one that was started with the signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(arguments))
 
 

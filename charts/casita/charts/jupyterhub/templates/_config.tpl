@@ -15,7 +15,7 @@ JupyterHub:
   cleanup_servers: false
   cleanup_proxy: false
   # A proxy that starts anew has lost its routes: they are compared so often, in seconds.
-  last_activity_interval: 20
+  last_activity_interval: 10
   allow_named_servers: {{ .Values.hub.allowNamedServers }}
   named_server_limit_per_user: {{ int .Values.hub.namedServerLimitPerUser }}
   concurrent_spawn_limit: {{ int .Values.hub.concurrentSpawnLimit }}
