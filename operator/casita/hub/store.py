@@ -1,8 +1,10 @@
 """Sessions on the API server, by the client that kubespawner brings; one watch for all servers."""
 
 import json
+from collections.abc import Awaitable
 from typing import Any, Final
 
+from aiohttp import ClientError
 from kubernetes_asyncio.client import ApiException, CustomObjectsApi
 from kubespawner.clients import shared_client
 from kubespawner.reflector import ResourceReflector
@@ -46,7 +48,7 @@ class SessionReflector(ResourceReflector):  # type: ignore[misc] # kubespawner h
 
 
 class SessionStore:
-    """What the hub does with sessions, in one namespace."""
+    """What the hub does with sessions, in one namespace; each failure is told in words."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
@@ -58,14 +60,9 @@ class SessionStore:
         Raises:
             SessionError: it is somebody else's, or the server refused; in words for the user.
         """
-        try:
-            await self._api.create_namespaced_custom_object(
-                GROUP, VERSION, self._namespace, PLURAL, new_session(wanted)
-            )
-        except ApiException as error:
-            if error.status != 409:
-                raise _told(error, f"make session {wanted.name}") from error
-        else:
+        create = self._api.create_namespaced_custom_object
+        made = create(GROUP, VERSION, self._namespace, PLURAL, new_session(wanted))
+        if await _answer(made, f"make session {wanted.name}", 409) is not None:
             return
         present = await self._read(wanted.name)
         if present is None:
@@ -78,7 +75,7 @@ class SessionStore:
         if "deletionTimestamp" in present["metadata"]:
             raise SessionError(f"session {wanted.name} is still being deleted: try again soon")
         patch = start_patch(wanted, present["metadata"]["uid"])
-        await self._patch(wanted.name, patch, f"start session {wanted.name}")
+        await _answer(self._patch(wanted.name, patch), f"start session {wanted.name}")
 
     async def stop(self, name: str, user: str) -> None:
         """Stop a session, if it is there and this user's.
@@ -89,7 +86,7 @@ class SessionStore:
         present = await self._read(name)
         if present is not None and present["spec"]["user"] == user:
             patch = stop_patch(present["metadata"]["uid"])
-            await self._patch(name, patch, f"stop session {name}", gone=True)
+            await _answer(self._patch(name, patch), f"stop session {name}", 404)
 
     async def run_anew(self, name: str, user: str, run: str) -> None:
         """Start a session anew, if it is there and this user's; nothing else of it changes.
@@ -100,7 +97,7 @@ class SessionStore:
         present = await self._read(name)
         if present is not None and present["spec"]["user"] == user:
             patch = rerun_patch(present["metadata"]["uid"], run)
-            await self._patch(name, patch, f"start session {name}", gone=True)
+            await _answer(self._patch(name, patch), f"start session {name}", 404)
 
     async def delete(self, name: str, user: str) -> None:
         """Delete a session, if it is there and this user's.
@@ -112,39 +109,44 @@ class SessionStore:
         if present is None or present["spec"]["user"] != user:
             return
         options = {"preconditions": {"uid": present["metadata"]["uid"]}}
-        try:
-            await self._api.delete_namespaced_custom_object(
-                GROUP, VERSION, self._namespace, PLURAL, name, body=options
-            )
-        except ApiException as error:
-            if error.status != 404:
-                raise _told(error, f"delete session {name}") from error
+        deleted = self._api.delete_namespaced_custom_object(
+            GROUP, VERSION, self._namespace, PLURAL, name, body=options
+        )
+        await _answer(deleted, f"delete session {name}", 404)
 
     async def _read(self, name: str) -> Json | None:
-        try:
-            found: Json = await self._api.get_namespaced_custom_object(
-                GROUP, VERSION, self._namespace, PLURAL, name
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise _told(error, f"read session {name}") from error
+        read = self._api.get_namespaced_custom_object
+        answer = read(GROUP, VERSION, self._namespace, PLURAL, name)
+        found: Json | None = await _answer(answer, f"read session {name}", 404)
         return found
 
-    async def _patch(self, name: str, body: Json, what: str, *, gone: bool = False) -> None:
-        try:
-            await self._api.patch_namespaced_custom_object(
-                GROUP, VERSION, self._namespace, PLURAL, name, body, _content_type=_MERGE
-            )
-        except ApiException as error:
-            if not (gone and error.status == 404):
-                raise _told(error, what) from error
+    def _patch(self, name: str, body: Json) -> Awaitable[Any]:
+        patched: Awaitable[Any] = self._api.patch_namespaced_custom_object(
+            GROUP, VERSION, self._namespace, PLURAL, name, body, _content_type=_MERGE
+        )
+        return patched
 
 
-def _told(error: ApiException, what: str) -> SessionError:
-    """Return the server's own words; policies say there what to do."""
+async def _answer(answer: Awaitable[Any], what: str, *accepted: int) -> Any:
+    """Return the server's answer; nothing if it refuses with a status that is `accepted`.
+
+    Raises:
+        SessionError: it refused otherwise, in its own words, as policies say there what to do; or
+            it does not answer.
+    """
+    try:
+        return await answer
+    except ApiException as error:
+        if error.status in accepted:
+            return None
+        raise SessionError(f"cannot {what}: {_words(error)}") from error
+    except (ClientError, TimeoutError) as error:
+        raise SessionError(f"cannot {what}: the Kubernetes API does not answer") from error
+
+
+def _words(error: ApiException) -> str:
     try:
         message = json.loads(error.body or "{}").get("message")
     except ValueError:
         message = None
-    return SessionError(f"cannot {what}: {message or error.reason or 'no answer'}")
+    return str(message or error.reason or "no answer")
