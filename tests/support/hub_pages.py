@@ -1,9 +1,10 @@
 """The hub's pages as a user goes through them in a browser."""
 
+import contextlib
 import re
 from typing import Final
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Error, Locator, Page, expect
 
 from casita.api.names import slug
 from tests.support import kubectl
@@ -33,12 +34,16 @@ async def choose(page: Page) -> None:
 async def follow(page: Page) -> str:
     """Return all that is told while the server comes up, until JupyterLab is there."""
     await page.wait_for_url("**/hub/spawn-pending/**")
-    await page.locator("#progress-details summary").click()
+    # The page is left as soon as the server is up, whatever is being looked at.
+    with contextlib.suppress(Error):
+        await page.locator("#progress-details summary").click(timeout=5_000)
     told, pictures = "", 0
     while "/lab" not in page.url:
-        log = page.locator("#progress-log")
-        if await log.count() and (text := await log.inner_text()) != told:
-            told = text
+        texts: list[str] = []
+        with contextlib.suppress(Error):
+            texts = await page.locator("#progress-log").all_inner_texts()
+        if texts and texts[0] != told:
+            told = texts[0]
             if "Dask scheduler" in told and not pictures:
                 pictures += 1
                 await picture(page, "3-progress")
