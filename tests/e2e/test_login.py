@@ -26,7 +26,7 @@ from tests.support.hub_pages import (
     withdraw,
 )
 from tests.support.keycloak import Keycloak
-from tests.support.login import real_provider
+from tests.support.login import ANNA, BEN, CARL, real_provider
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,9 +74,9 @@ def notebook_of(cluster: Cluster, session: str) -> str:
 async def nobody_else_comes_in(provider: Keycloak) -> None:
     """Let somebody with a login of his own try the server of another."""
     async with browser() as other:
-        await sign_in(other, provider, "carl")
+        await sign_in(other, provider, CARL)
         for path in ("lab", "api/kernels", "dask-dashboard/status"):
-            answer = await other.goto(f"{HUB}/user/anna/{path}")
+            answer = await other.goto(f"{HUB}/user/{ANNA}/{path}")
             assert answer is not None
             assert answer.status == 403, (path, answer.status)
 
@@ -85,10 +85,10 @@ async def nobody_else_comes_in(provider: Keycloak) -> None:
 async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted(
     cluster: Cluster, page: Page, provider: Keycloak
 ) -> None:
-    first, second = session_name("anna"), session_name("anna", SECOND)
+    first, second = session_name(ANNA), session_name(ANNA, SECOND)
     try:
         began = time.monotonic()
-        await sign_in(page, provider, "anna")
+        await sign_in(page, provider, ANNA)
         await choose(page)
         told = await follow(page)
         shown = time.monotonic() - began
@@ -98,12 +98,12 @@ async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted
         print(f"Lab {shown:.1f} s after the first page, plot after {plotted:.1f} s: {told}")
         await nobody_else_comes_in(provider)
         # Of a profile that is for others nothing is offered.
-        await page.goto(f"{HUB}/hub/spawn/anna/{SECOND}")
+        await page.goto(f"{HUB}/hub/spawn/{ANNA}/{SECOND}")
         await expect(page.locator("#profile-item-default")).to_have_count(1)
         await expect(page.locator("#profile-item-closed")).to_have_count(0)
         await choose(page)
         await follow(page)
-        assert f"/user/anna/{SECOND}/" in page.url
+        assert f"/user/{ANNA}/{SECOND}/" in page.url
         kubectl.execute(NAMESPACE, notebook_of(cluster, first), "sh", "-c", "echo mine > ~/note")
         note = kubectl.execute(NAMESPACE, notebook_of(cluster, second), "sh", "-c", "cat ~/note")
         assert note.strip() == "mine", "the home is another"
@@ -129,7 +129,7 @@ async def test_who_signs_in_has_a_server_and_a_second_one_until_they_are_deleted
     finally:
         withdraw(first)
         withdraw(second)
-        kubectl.run("-n", NAMESPACE, "delete", "pvc", "home-anna", "--ignore-not-found")
+        kubectl.run("-n", NAMESPACE, "delete", "pvc", f"home-{ANNA}", "--ignore-not-found")
     assert nothing_is_left(cluster, first)
 
 
@@ -140,7 +140,7 @@ async def test_who_is_in_no_allowed_group_is_told_so_and_an_admin_is_one(
     await expect(page.get_by_role("heading", name="not currently authorized")).to_be_visible()
     await picture(page, "login-refused")
     async with browser() as other:
-        await sign_in(other, provider, "ben")
+        await sign_in(other, provider, BEN)
         await other.goto(f"{HUB}/hub/admin")
         await expect(other.get_by_role("link", name="Admin")).to_be_visible()
 
@@ -148,10 +148,10 @@ async def test_who_is_in_no_allowed_group_is_told_so_and_an_admin_is_one(
 async def test_who_is_locked_out_at_the_provider_is_so_at_the_hub(
     page: Page, provider: Keycloak
 ) -> None:
-    await sign_in(page, provider, "anna")
+    await sign_in(page, provider, ANNA)
     await page.goto(f"{HUB}/hub/home")
-    await expect(page.get_by_text("anna", exact=True)).to_be_visible()
-    await provider.disable("anna")
+    await expect(page.get_by_text(ANNA, exact=True)).to_be_visible()
+    await provider.disable(ANNA)
     deadline = time.monotonic() + 60
     while "/hub/login" not in page.url and "/realms/" not in page.url:
         assert time.monotonic() < deadline, f"still at {page.url}"

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -30,13 +31,15 @@ NAME: Final = "test-provider"
 PATHS: Final = ("/realms", "/resources")
 """Of Keycloak's pages; the hub has none that begin so."""
 
+_RUN: Final = uuid4().hex[:4]
+ANNA, BEN, CARL = (f"{name}-{_RUN}" for name in ("anna", "ben", "carl"))
 USERS: Final = (
-    User("anna", ("cms",)),
-    User("ben", ("cms", "admins")),
-    User("carl", ("cms",)),
+    User(ANNA, ("cms",)),
+    User(BEN, ("cms", "admins")),
+    User(CARL, ("cms",)),
     User("mallory", verified=False),
 )
-"""Nobody whom other tests know: the hub keeps who is an admin."""
+"""Nobody who was here before: the hub remembers who is an admin, and that a home was made."""
 
 Json = dict[str, Any]
 
