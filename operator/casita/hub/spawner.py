@@ -86,6 +86,10 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         return session_name(self.user.name, self.name)
 
     @property
+    def _session_user(self) -> str:
+        return session_user(self.user.name)
+
+    @property
     def _slug(self) -> str:
         return slug(self.namespace, self.session)
 
@@ -117,7 +121,7 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         wanted = Wanted(
             namespace=self.namespace,
             name=self.session,
-            user=session_user(self.user.name),
+            user=self._session_user,
             profile=self.session_profile,
             run=uuid4().hex,
             hub=self.hub_name,
@@ -237,11 +241,11 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         await super().stop(now)
         if _IN_THE_WAY.get():
             return
-        await SessionStore(self.namespace).stop(self.session, session_user(self.user.name))
+        await SessionStore(self.namespace).stop(self.session, self._session_user)
 
     async def delete_forever(self) -> None:
         """Delete the session of a server that is deleted."""
-        await SessionStore(self.namespace).delete(self.session, session_user(self.user.name))
+        await SessionStore(self.namespace).delete(self.session, self._session_user)
         await super().delete_forever()
 
 

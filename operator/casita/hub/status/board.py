@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from casita.hub.errors import SessionError
 from casita.hub.names import session_user
-from casita.hub.sessions import HUB_LABEL, Json
+from casita.hub.sessions import Json
 from casita.hub.status.hub_api import HubApi
 from casita.hub.status.orphans import Orphans
-from casita.hub.status.servers import Limits, Server, owner_at_hub
+from casita.hub.status.servers import Limits, Server, is_of_hub, owner_at_hub
 from casita.hub.status.view import session_view, site_view
 from casita.hub.store import SessionReflector, SessionStore
 
@@ -103,9 +103,9 @@ class Board:
             SessionError: there is no such session of that user; or the servers refused.
         """
         session = self._watch.session(name)
-        if session is None or not _is_of(session, user):
+        if session is None or (user is not None and session["spec"]["user"] != session_user(user)):
             raise SessionError(f"you have no session {name}")
-        owner = owner_at_hub(session) if self._is_ours(session) else None
+        owner = owner_at_hub(session) if is_of_hub(session, self._hub_name) else None
         if owner is None:
             await self._act_by_hand(action, session)
         else:
@@ -142,16 +142,13 @@ class Board:
             await asyncio.sleep(1)
 
     def _of(self, user: str | None) -> list[Mapping[str, Any]]:
-        return [session for session in self.sessions() if _is_of(session, user)]
+        if user is None:
+            return self.sessions()
+        own = session_user(user)
+        return [session for session in self.sessions() if session["spec"]["user"] == own]
 
     def _server(self, session: Mapping[str, Any]) -> Server | None:
-        if not self._is_ours(session) or owner_at_hub(session) is None:
-            return None
-        return self._servers.get(session["metadata"]["name"])
-
-    def _is_ours(self, session: Mapping[str, Any]) -> bool:
-        return (session["metadata"].get("labels") or {}).get(HUB_LABEL) == self._hub_name
-
-
-def _is_of(session: Mapping[str, Any], user: str | None) -> bool:
-    return user is None or session["spec"]["user"] == session_user(user)
+        server = self._servers.get(session["metadata"]["name"])
+        if server and is_of_hub(session, self._hub_name) and owner_at_hub(session):
+            return server
+        return None

@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from casita.api.session import Lifecycle
-from casita.hub.sessions import HUB_LABEL
-from casita.hub.status.servers import owner_at_hub
+from casita.hub.status.servers import is_of_hub, owner_at_hub
 
 GRACE_SECONDS: Final = 120
 """For so long a session may run without a server: one that starts has its session first."""
@@ -43,6 +42,5 @@ class Orphans:
         return [alone[key] for key, since in self._since.items() if now - since >= self._grace]
 
     def _is_ours(self, session: Mapping[str, Any]) -> bool:
-        labels = session["metadata"].get("labels") or {}
         runs = session["spec"].get("lifecycle") != Lifecycle.STOPPED
-        return labels.get(HUB_LABEL) == self._hub_name and runs and bool(owner_at_hub(session))
+        return is_of_hub(session, self._hub_name) and runs and bool(owner_at_hub(session))

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from casita.hub.names import session_name, session_user
-from casita.hub.sessions import HUB_SERVER, HUB_USER
+from casita.hub.sessions import HUB_LABEL, HUB_SERVER, HUB_USER
 
 Json = dict[str, Any]
 
@@ -79,6 +79,11 @@ def ends(server: Server, limits: Limits) -> tuple[datetime, str] | None:
     if limits.age and server.started:
         due.append((server.started + limits.age, "for its age"))
     return min(due) if due else None
+
+
+def is_of_hub(session: Mapping[str, Any], hub_name: str) -> bool:
+    """Say whether the hub of this name made a session, by its label."""
+    return (session["metadata"].get("labels") or {}).get(HUB_LABEL) == hub_name
 
 
 def owner_at_hub(session: Mapping[str, Any]) -> tuple[str, str] | None:
