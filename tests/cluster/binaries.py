@@ -15,7 +15,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -35,10 +35,17 @@ class Program:
 
     name: str
     package: str = "."
+    module: str = field(default="", repr=False)
+    """Folder of the Go module, if that is not named like the program."""
     variables: tuple[str, ...] = ()
     """Values for string variables of the program, as the linker's -X takes them."""
     links: tuple[str, ...] = ()
     """Names by which the binary is called besides its own."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder of its Go module."""
+        return MODULES / (self.module or self.name)
 
 
 _VERSION = "k8s.io/component-base/version"
@@ -67,6 +74,8 @@ PROGRAMS = {
         Program("kube-router"),
         Program("helm", package="helm.sh/helm/v3/cmd/helm"),
         Program("traefik", package="github.com/traefik/traefik/v3/cmd/traefik"),
+        Program("keda-adapter", package="github.com/kedacore/keda/v2/cmd/adapter", module="keda"),
+        Program("keda-operator", package="github.com/kedacore/keda/v2/cmd/operator", module="keda"),
     )
 }
 """In the order in which a cluster needs them."""
@@ -122,7 +131,7 @@ def new_enough(version: str) -> bool:
 def key(program: Program, go_version: str) -> str:
     """Hash of all that decides a binary's content."""
     digest = hashlib.sha256(repr((program, go_version, os.uname().machine)).encode())
-    folder = MODULES / program.name
+    folder = program.folder
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(f"\0{path.relative_to(folder)}\0".encode())
         digest.update(path.read_bytes())
@@ -156,7 +165,7 @@ def _build(program: Program, compiler: Compiler, folder: Path, steps: Steps) -> 
                 str(making / program.name),
                 program.package,
             ],
-            cwd=MODULES / program.name,
+            cwd=program.folder,
         )
     for link in program.links:
         (making / link).symlink_to(program.name)

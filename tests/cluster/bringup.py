@@ -90,7 +90,12 @@ class Bringup:
         ]
         self._inside("kube-apiserver", components.api_server(self._settings, *flags))
         self._until("kube-apiserver", "ready", lambda: api.status("/readyz") == 200)
-        manager = components.controller_manager(self._settings, f"--cluster-cidr={node.POD_CIDR}")
+        flags = [
+            f"--cluster-cidr={node.POD_CIDR}",
+            # Tests wait for replicas to follow a load: by default it is looked at every 15 s.
+            "--horizontal-pod-autoscaler-sync-period=5s",
+        ]
+        manager = components.controller_manager(self._settings, *flags)
         self._inside("kube-controller-manager", manager)
         self._inside("kube-scheduler", node.scheduler(self._settings))
 

@@ -25,7 +25,8 @@ def build_all(steps: Steps, *, push: str | None) -> dict[str, str]:
         packages.ensure(packages.IMAGES, steps)
     builder = builders.choose()
     with ThreadPoolExecutor(1) as compiling, ThreadPoolExecutor(1) as imaging:
-        programs = {name: compiling.submit(binary, name, steps) for name in PROGRAMS}
+        wanted = [name for name in PROGRAMS if images.is_wanted(name)]
+        programs = {name: compiling.submit(binary, name, steps) for name in wanted}
         built = images.build(imaging, lambda: builder, lambda name: programs[name].result(), steps)
         ready = {name: image.result() for name, image in built.items()}
     images.tidy(builder, ready)

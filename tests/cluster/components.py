@@ -12,6 +12,8 @@ from tests.cluster.certificates import Authority, signing_key, write_private
 SERVICE_CIDR = "10.96.0.0/16"
 API_SERVICE = "10.96.0.1"
 ADMINS = "system:masters"
+AGGREGATOR = "aggregator"
+"""As whom the API server asks the servers of further APIs, by which replicas follow a load."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,10 @@ def write_credentials(settings: Settings, users: dict[str, tuple[str, Sequence[s
         folder, "apiserver"
     )
     authority.client("kube-apiserver-kubelet-client", [ADMINS]).write(folder, "kubelet-client")
+    # An authority of its own: whoever has a certificate of it may say whom it speaks for.
+    aggregation = Authority("casita-aggregation")
+    aggregation.pair.write(folder, "aggregation-ca")
+    aggregation.client(AGGREGATOR).write(folder, "aggregator")
     private, public = signing_key()
     write_private(folder / "service-accounts.key", private)
     (folder / "service-accounts.pub").write_bytes(public)
@@ -112,6 +118,13 @@ def api_server(settings: Settings, *flags: str) -> list[str]:
         f"--service-account-signing-key-file={folder / 'service-accounts.key'}",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--requestheader-client-ca-file={folder / 'aggregation-ca.crt'}",
+        f"--requestheader-allowed-names={AGGREGATOR}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={folder / 'aggregator.crt'}",
+        f"--proxy-client-key-file={folder / 'aggregator.key'}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         *flags,

@@ -37,7 +37,10 @@ from tests.cluster.steps import Steps
 API_PORT = 6443
 ROLLOUT_SECONDS = 60
 RECORD = RUN / "cluster.json"
-PROGRAMS = ("pause", "kubernetes", "coredns", "kube-router", "helm", "traefik")
+PROGRAMS = (
+    *("pause", "kubernetes", "coredns", "kube-router", "helm", "traefik"),
+    *images.SERVICE_PROGRAMS,
+)
 """In the order of building: first what other work waits for."""
 
 
@@ -59,7 +62,8 @@ class Embedded:
         _refuse_if_impossible()
         packages.ensure(packages.EMBEDDED, self._steps)
         with ThreadPoolExecutor(1) as compiling, ThreadPoolExecutor(1) as imaging:
-            programs = {name: compiling.submit(self._program, name) for name in PROGRAMS}
+            wanted = [name for name in PROGRAMS if images.is_wanted(name)]
+            programs = {name: compiling.submit(self._program, name) for name in wanted}
             built = images.build(
                 imaging, self._builder, lambda name: programs[name].result(), self._steps
             )

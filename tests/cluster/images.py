@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor, Future
@@ -23,7 +24,21 @@ NEVER_RUN = frozenset({"base", "analysis"})
 """Images that only others build on; no node gets them."""
 EMBEDDED_ONLY = frozenset({"pause", "coredns"})
 """Images that only the embedded cluster needs; others have their own."""
+SERVICES = frozenset({"keda", "mlflow", "prometheus", "triton"})
+"""Images of the services around sessions, built where SERVICES=1 asks for these."""
+SERVICE_PROGRAMS = ("keda-operator", "keda-adapter")
+"""Go programs in them."""
 REFERENCES = REPOSITORY / "build" / "images.json"
+
+
+def services_wanted() -> bool:
+    """Whether the environment asks for the services around sessions."""
+    return os.environ.get("SERVICES", "0") not in {"", "0"}
+
+
+def is_wanted(program: str) -> bool:
+    """Whether a Go program is for something that the environment asks for."""
+    return program not in SERVICE_PROGRAMS or services_wanted()
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,8 @@ def build(
         steps: where progress is told.
         without: names of images that are not wanted.
     """
-    found = {name: recipe for name, recipe in recipes.read(FOLDER).items() if name not in without}
+    unwanted = {*without, *(() if services_wanted() else SERVICES)}
+    found = {name: recipe for name, recipe in recipes.read(FOLDER).items() if name not in unwanted}
     foundation = executor.submit(lambda: _foundation(builder(), steps))
     futures: dict[str, Future[Image]] = {}
 
@@ -84,8 +100,9 @@ def known_references() -> dict[str, str]:
 
 
 def tidy(builder: Builder, images: dict[str, Image]) -> None:
-    """Drop what earlier contents left in the builder's store."""
-    builder.keep({image.reference for image in images.values()} | {_foundation_reference()})
+    """Drop what earlier contents left in the builder's store, unless some was not asked for."""
+    if services_wanted():
+        builder.keep({image.reference for image in images.values()} | {_foundation_reference()})
 
 
 def _waits(recipe: Recipe, found: dict[str, Recipe]) -> bool:

@@ -49,10 +49,11 @@ class Kind:
         engine = _engine()
         self._refuse_if_old(engine)
         # The cluster comes up while images are built and programs are compiled.
+        services = images.SERVICE_PROGRAMS if images.services_wanted() else ()
         with ThreadPoolExecutor(1) as compiling, ThreadPoolExecutor(1) as imaging:
             programs = {
                 name: compiling.submit(binary, name, self._steps)
-                for name in ("kubectl", "traefik", "helm")
+                for name in ("kubectl", "traefik", "helm", *services)
             }
             builder = builders.choose()
             built = images.build(

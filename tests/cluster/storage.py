@@ -13,7 +13,7 @@ from tests.cluster.locations import DATA
 
 NAME = "casita"
 FOLDER = DATA / "volumes"
-NUMBER = 6
+NUMBER = 10
 """Volumes that are there to be claimed; nothing makes more."""
 SIZE = "100Gi"
 """What each says that it has; the host's disk is not measured."""
