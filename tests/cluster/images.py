@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import recipes
+from tests.cluster import recipes, servicex_source
 from tests.cluster.buildah import DEBIAN_OPTIONS
 from tests.cluster.builders import Builder
 from tests.cluster.errors import ClusterError
@@ -24,9 +24,19 @@ NEVER_RUN = frozenset({"base", "analysis"})
 """Images that only others build on; no node gets them."""
 EMBEDDED_ONLY = frozenset({"pause", "coredns"})
 """Images that only the embedded cluster needs; others have their own."""
-SERVICES = frozenset({"keda", "mlflow", "prometheus", "triton"})
+SERVICEX = frozenset({"servicex", "servicex-transformer"})
+"""Images that are made of ServiceX's source."""
+SERVICES = SERVICEX | {
+    "keda",
+    "mlflow",
+    "objectstore",
+    "postgresql",
+    "prometheus",
+    "rabbitmq",
+    "triton",
+}
 """Images of the services around sessions, built where SERVICES=1 asks for these."""
-SERVICE_PROGRAMS = ("keda-operator", "keda-adapter")
+SERVICE_PROGRAMS = ("keda-operator", "keda-adapter", "versitygw")
 """Go programs in them."""
 REFERENCES = REPOSITORY / "build" / "images.json"
 
@@ -66,7 +76,7 @@ def build(
         steps: where progress is told.
         without: names of images that are not wanted.
     """
-    unwanted = {*without, *(() if services_wanted() else SERVICES)}
+    unwanted = {*without, *left_out(steps)}
     found = {name: recipe for name, recipe in recipes.read(FOLDER).items() if name not in unwanted}
     foundation = executor.submit(lambda: _foundation(builder(), steps))
     futures: dict[str, Future[Image]] = {}
@@ -103,6 +113,19 @@ def tidy(builder: Builder, images: dict[str, Image]) -> None:
     """Drop what earlier contents left in the builder's store, unless some was not asked for."""
     if services_wanted():
         builder.keep({image.reference for image in images.values()} | {_foundation_reference()})
+
+
+def left_out(steps: Steps) -> Collection[str]:
+    """Names of images that the environment does not ask for, or has no source for."""
+    if not services_wanted():
+        return SERVICES
+    if servicex_source.provide(steps):
+        return ()
+    steps.say(
+        f"images {', '.join(sorted(SERVICEX))}: LEFT OUT; {servicex_source.VARIABLE} names no "
+        f"repository of {servicex_source.UPSTREAM}"
+    )
+    return SERVICEX
 
 
 def _waits(recipe: Recipe, found: dict[str, Recipe]) -> bool:
