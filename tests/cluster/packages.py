@@ -23,6 +23,9 @@ IMAGES = {
 }
 """Commands that image builds need where no container engine is at hand."""
 
+MONITORING = {"prometheus": "prometheus", "promtool": "prometheus"}
+"""Commands that tests of rules and dashboards need."""
+
 EMBEDDED = {
     **CONTROL_PLANE,
     **IMAGES,

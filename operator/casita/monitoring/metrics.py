@@ -79,13 +79,17 @@ class CacheMetrics:
                 for close in read_events(packet):
                     self._count(close)
             else:
-                self.summary = read_summary(packet)
-                self._heard = self._monotonic()
+                self.take_summary(read_summary(packet))
         except PacketError as error:
             logger.warning("a packet of the %s stream is malformed: %s", stream, error)
             self._packets.labels(stream=stream, result="malformed").inc()
         else:
             self._packets.labels(stream=stream, result="read").inc()
+
+    def take_summary(self, summary: Summary) -> None:
+        """Keep what the server counted."""
+        self.summary = summary
+        self._heard = self._monotonic()
 
     def tell_origin(self, origin: str, *, up: bool) -> None:
         """Keep whether the origin answered."""
