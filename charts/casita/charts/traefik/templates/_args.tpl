@@ -18,6 +18,15 @@
 # A header such as X_Forwarded_User could pass for one that the gateway sets.
 - --entrypoints.websecure.http.aliasheadersstrategy=delete
 {{- end }}
+{{- range $name, $server := include "traefik.inference" . | fromYaml }}
+{{- $entryPoint := printf "--entrypoints.%s" (include "casita.triton.listener" $name) }}
+- {{ $entryPoint }}.address=:{{ int $server.port }}
+# By default a stream of requests would be cut after a minute. An answer may take any time.
+- {{ $entryPoint }}.transport.respondingtimeouts.readtimeout=0s
+- {{ $entryPoint }}.transport.lifecycle.requestacceptgracetimeout=5s
+- {{ $entryPoint }}.transport.lifecycle.gracetimeout=20s
+- {{ $entryPoint }}.http.aliasheadersstrategy=delete
+{{- end }}
 - --entrypoints.metrics.address=:9100
 - --ping.entrypoint=metrics
 - --metrics.prometheus.entrypoint=metrics
@@ -26,7 +35,7 @@
 # burst of sessions would keep it computing routes.
 - --providers.providersthrottleduration=0s
 {{- $namespaces := include "traefik.namespaces" . | fromYaml }}
-{{- $watched := concat $namespaces.gateway $namespaces.hub $namespaces.sessions | uniq | join "," }}
+{{- $watched := concat $namespaces.gateway $namespaces.hub $namespaces.triton $namespaces.sessions | uniq | join "," }}
 {{- if eq .Values.global.gateway.routeApi "IngressRouteTCP" }}
 - --providers.kubernetescrd.namespaces={{ $watched }}
 - --providers.kubernetescrd.throttleduration=500ms

@@ -10,6 +10,9 @@ ports:
   {{- if include "traefik.https" . }}
   - {name: https, containerPort: 8443}
   {{- end }}
+  {{- range include "traefik.inference" . | fromYaml }}
+  - {name: inference-{{ int .port }}, containerPort: {{ int .port }}}
+  {{- end }}
 livenessProbe:
   httpGet: {path: /ping, port: metrics}
   periodSeconds: 10
