@@ -68,12 +68,14 @@ format: $(READY) ## Format the code
 bench: $(READY) ## Measure against the budgets; longer than a test run
 	$(BIN)/python -m tests.performance
 
-generate: $(READY) ## Write what is generated: CRD, values schema, reference pages
+generate: $(READY) ## Write what is generated: CRD, values schema, reference pages, dashboards
 	$(BIN)/python -m casita.api.crd --write charts/casita/charts/operator/files/analysissession-crd.yaml
 	$(BIN)/python -m casita.api.reference --write docs/reference/analysissession.md
 	$(BIN)/python -m casita.operator.metrics_reference --write docs/reference/metrics.md
 	$(BIN)/python -m tests.chart.values_schema
 	$(BIN)/python -m tests.chart.values_reference
+	$(BIN)/python -m tests.chart.dashboards
+	$(BIN)/python -m tests.chart.rules_reference
 
 docs: $(READY) ## Build the documentation site under build/docs
 	$(BIN)/mkdocs build --strict
@@ -84,5 +86,10 @@ lock: $(READY) ## Resolve the dependencies anew
 	compile --universal --python-version 3.11 --extra test --output-file requirements/test.txt
 	compile --python-version 3.13 --extra operator --output-file requirements/operator.txt
 	compile --python-version 3.13 --extra hub --output-file requirements/hub.txt
+	compile --python-version 3.13 --extra tracking --output-file requirements/mlflow.txt
 	compile --python-version 3.13 --extra dask requirements/notebook.in --output-file requirements/notebook.txt
 	compile --python-version 3.13 --extra dask requirements/analysis.in --constraint requirements/notebook.txt --output-file requirements/analysis.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --no-deps --python-version 3.13 requirements/triton.in --constraint requirements/analysis.txt --output-file requirements/triton.txt
+	for part in app codegen finders transformer; do
+	  $(BIN)/uv pip compile --quiet --generate-hashes --no-annotate --no-header --python-version 3.13 requirements/servicex-$$part.in --output-file requirements/servicex-$$part.txt
+	done

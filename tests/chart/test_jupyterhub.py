@@ -26,7 +26,7 @@ def with_hub(**values: Any) -> Rendered:
 
 def config(chart: Rendered, namespace: str = "casita-hub") -> dict[str, Any]:
     data = chart.one("ConfigMap", "casita-hub", namespace)["data"]
-    found: dict[str, Any] = json.loads(data["jupyterhub_config.json"])
+    found: dict[str, Any] = json.loads(data["chart.json"])
     return found
 
 
@@ -232,7 +232,8 @@ def test_servers_that_nobody_uses_are_ended_as_zero_to_jupyterhub_does() -> None
 
 def test_a_sites_own_services_and_roles_stand_beside_the_charts() -> None:
     chart = scenarios.rendered("everything-on")
-    assert set(services(chart, "doors")) == {"status", "cull", "reports"}
+    names = {"status", "metrics", "cull", "mlflow", "reports"}
+    assert set(services(chart, "doors")) == names
     assert scopes(chart, "doors")["readers"] == ["list:users"]
 
 

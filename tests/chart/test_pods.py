@@ -13,6 +13,10 @@ TOKEN_HOLDERS = {
     "Deployment front-door/casita-gateway": "casita-gateway",
     "Deployment casita-hub/casita-hub": "casita-hub",
     "Deployment doors/casita-hub": "casita-hub",
+    "Deployment casita-servicex/casita-servicex": "casita-servicex",
+    "Deployment columns/casita-servicex": "casita-servicex",
+    "Deployment casita-servicex/casita-servicex-app": "casita-servicex-app",
+    "Deployment columns/casita-servicex-app": "casita-servicex-app",
     "Job casita-system/casita-prepare": "casita-prepare",
     "Job casita-system/casita-stop": "casita-stop",
 }
@@ -76,7 +80,7 @@ def test_pods_ask_for_memory_and_are_bounded(chart: Rendered) -> None:
 def test_long_running_containers_are_probed(chart: Rendered) -> None:
     for found in chart.of_kind("Deployment"):
         for container in found["spec"]["template"]["spec"]["containers"]:
-            ports = {port["name"] for port in container["ports"]}
+            ports = {port["name"] for port in container.get("ports", ())}
             for name in ("livenessProbe", "readinessProbe"):
                 probe = container[name]
                 asked = probe.get("httpGet") or probe.get("tcpSocket")
@@ -133,6 +137,12 @@ MOUNTED = {
         *("casita-macaroon-key", "my-macaroon-key", "my-origin-token"),
         "casita-xcache-tls",
     },
+    "servicex": {"casita-servicex", "our-database"},
+    "servicex-database": {"casita-servicex"},
+    "servicex-broker": {"casita-servicex"},
+    "servicex-did-rucio": {"my-proxy"},
+    # The key that checks tokens; its other two are variables of it.
+    "mlflow": {"casita-mlflow"},
 }
 """Who may hold which Secret, by the name of the part."""
 

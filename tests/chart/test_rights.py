@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 import pytest
+import yaml
 
 from tests.chart import scenarios
 from tests.chart.helm import Object, Rendered, identity, render
@@ -19,6 +20,31 @@ POOL = defaultdict(lambda: "casita-pool", {"everything-on": "machines"})
 """Where the chart's own pool runs jobs, by scenario."""
 
 
+def site_of(chart: Rendered) -> Object:
+    """What the operator knows of the site."""
+    text = chart.one("ConfigMap", "casita-operator")["data"]["site.yaml"]
+    found: Object = yaml.safe_load(text)
+    return found
+
+
+def has_own(chart: Rendered, part: str, secret: str) -> bool:
+    """Whether a part is the chart's own, so that the operator keeps a Secret of it."""
+    return secret in (site_of(chart).get(part) or {})
+
+
+def services_of(chart: Rendered) -> dict[str, str]:
+    """Namespaces of the chart's own services, by the name that the operator's site has of them."""
+    found = site_of(chart)
+    parts = {part: found.get(part) or {} for part in ("inference", "tracking", "columns")}
+    return {part: said["namespace"] for part, said in parts.items() if "namespace" in said}
+
+
+def transformers_data(chart: Rendered) -> list[Object]:
+    """Where the operator keeps a token for transformers: one place, or none."""
+    data = (site_of(chart).get("columns") or {}).get("data")
+    return [data] if data else []
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -28,6 +54,8 @@ POOL = defaultdict(lambda: "casita-pool", {"everything-on": "machines"})
         "existing-secrets",
         "own-batch-and-cache",
         "hub",
+        "inference",
+        "columns",
         "everything-on",
     ],
 )
@@ -89,7 +117,8 @@ def test_the_operator_acts_in_the_namespaces_of_sessions_alone(
 ) -> None:
     sessions = scenarios.values(scenario)["global"].get("sessions", {})
     rules = rules_of(chart, "casita-operator")
-    others = {HUB[scenario], POOL[scenario], "casita-system"}
+    others = {HUB[scenario], POOL[scenario], "casita-system", *services_of(chart).values()}
+    others |= {data["namespace"] for data in transformers_data(chart)}
     where = {namespace for namespace, _ in rules} - others
     assert where == set(sessions.get("namespaces", ["casita"]))
 
@@ -102,10 +131,41 @@ def test_the_operator_renews_two_secrets_of_the_site_and_sees_no_other(
     keep = {**own, "verbs": ["get", "patch"]}
     leaf = [{**keep, "resourceNames": ["casita-xcache-tls"]}]
     token = [{**own, "verbs": ["create"]}, {**keep, "resourceNames": ["casita-htcondor-ep-token"]}]
-    has = scenario in {"own-batch-and-cache", "everything-on"}
-    assert [rule for where, rule in rules if where == "casita-system"] == (leaf if has else [])
+    cache = has_own(chart, "cache", "tlsSecret")
+    assert [rule for where, rule in rules if where == "casita-system"] == (leaf if cache else [])
     found = [rule for where, rule in rules if where == POOL[scenario]]
-    assert found == (token if has else [])
+    assert found == (token if has_own(chart, "batch", "poolTokenSecret") else [])
+
+
+def test_the_operator_keeps_one_secret_of_each_service_and_looks_at_pods_of_inference(
+    chart: Rendered,
+) -> None:
+    own = {"apiGroups": [""], "resources": ["secrets"]}
+    wanted = {
+        "inference": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}],
+        **{
+            part: [
+                {**own, "verbs": ["create"]},
+                {**own, "verbs": ["get", "patch"], "resourceNames": [secret]},
+            ]
+            for part, secret in (("tracking", "casita-mlflow"), ("columns", "casita-servicex"))
+        },
+    }
+    rules = rules_of(chart, "casita-operator")
+    for part, namespace in services_of(chart).items():
+        assert [rule for where, rule in rules if where == namespace] == wanted[part]
+
+
+def test_the_operator_keeps_transformers_token_and_sees_no_other_secret_there(
+    chart: Rendered,
+) -> None:
+    rules = rules_of(chart, "casita-operator")
+    own = {"apiGroups": [""], "resources": ["secrets"]}
+    for data in transformers_data(chart):
+        assert [rule for where, rule in rules if where == data["namespace"]] == [
+            {**own, "verbs": ["create"]},
+            {**own, "verbs": ["get", "patch"], "resourceNames": [data["secret"]]},
+        ]
 
 
 def test_the_operator_never_changes_what_users_wrote(scenario: str, chart: Rendered) -> None:
@@ -158,13 +218,13 @@ def test_the_gateway_may_read_where_it_watches(chart: Rendered) -> None:
 
 
 def test_the_hook_can_make_secrets_and_reads_none_but_what_signs_the_caches_certificate(
-    scenario: str, chart: Rendered
+    chart: Rendered,
 ) -> None:
     rules = rules_of(chart, "casita-prepare")
     assert {namespace for namespace, _ in rules} <= {"casita-system"}
     make = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]}
     read = {**make, "verbs": ["get"], "resourceNames": ["casita-system-authority"]}
-    own = scenario in {"own-batch-and-cache", "everything-on"}
+    own = has_own(chart, "cache", "tlsSecret")
     assert [rule for _, rule in rules if rule != make] == ([read] if own else [])
 
 

@@ -4,7 +4,15 @@ import hashlib
 
 import yaml
 
-from casita.config import BatchWorkers, DnsMode, RouteApi, Site, Universe
+from casita.config import (
+    BatchWorkers,
+    Columns,
+    DnsMode,
+    RouteApi,
+    Site,
+    Tracking,
+    Universe,
+)
 from tests.chart import scenarios
 from tests.chart.helm import Rendered, render
 
@@ -135,6 +143,60 @@ def test_a_pool_and_a_cache_of_the_sites_own_are_left_to_the_site() -> None:
     assert found.cache is not None
     assert (found.cache.host, found.cache.port) == ("xcache.example.org", 1095)
     assert (found.cache.tls_secret, found.cache.tls_names) == (None, ())
+
+
+def test_services_of_the_chart_are_called_by_their_names_in_the_cluster() -> None:
+    found = site(scenarios.rendered("everything-on"))
+    assert found.inference is not None
+    assert found.inference.namespace == "inference"
+    urls = {server.name: (server.url, server.health_url) for server in found.inference.servers}
+    gateway = "casita-gateway-inference.front-door.svc.cluster.example.org"
+    assert urls == {
+        name: (f"{gateway}:{port}", f"http://casita-triton-{name}.inference.svc:8000")
+        for name, port in (("default", 8001), ("taggers", 8101))
+    }
+    assert found.tracking == Tracking(
+        url="http://casita-mlflow.tracking.svc:5000/services/mlflow",
+        namespace="tracking",
+        secret="casita-mlflow",
+    )
+    assert found.columns == Columns(
+        url="http://casita-servicex.columns.svc:5000", namespace="columns", secret="casita-servicex"
+    )
+    assert found.credentials.service_seconds == 3600
+    servers = {p.name: found.inference_server(p) for p in found.profiles}
+    assert servers["default"] is None
+    assert servers["cms"] == found.inference.server("taggers")
+
+
+def test_services_of_the_sites_own_have_an_address_and_nothing_to_keep() -> None:
+    services = {
+        "triton": {"enabled": True, "url": "triton.example.org:443"},
+        "mlflow": {"enabled": True, "url": "https://mlflow.example.org"},
+        "servicex": {"enabled": True, "url": "https://servicex.example.org"},
+    }
+    chart = render({"global": services})
+    found = site(chart)
+    assert found.inference is not None
+    assert found.inference.namespace is None
+    assert [(s.url, s.health_url) for s in found.inference.servers] == [
+        ("triton.example.org:443", None)
+    ]
+    assert found.tracking == Tracking(url="https://mlflow.example.org")
+    assert found.columns == Columns(url="https://servicex.example.org")
+    places = {role["metadata"]["namespace"] for role in chart.of_kind("Role")}
+    assert not places & {"casita-triton", "casita-mlflow", "casita-servicex"}
+
+
+def test_without_the_gateway_sessions_reach_the_servers_service() -> None:
+    triton = {"enabled": True, "throughGateway": False}
+    models = {"default": {"repository": {"claim": {"name": "models"}}}}
+    values = {"global": {"triton": triton}, "triton": {"enabled": True, "servers": models}}
+    found = site(render(values))
+    assert found.inference is not None
+    assert [server.url for server in found.inference.servers] == [
+        "casita-triton-default.casita-triton.svc.cluster.local:8001"
+    ]
 
 
 def test_without_a_quota_there_is_none() -> None:

@@ -11,7 +11,17 @@ from tests.chart.helm import ChartError, render
 from tests.chart.values_file import Schema, Value, resolve, schema, values
 
 POOL = {"collector": "x:1", "schedd": "x", "trust_domain": "x", "uid_domain": "x"}
-PARTS = ("operator", "htcondor", "xcache", "traefik", "jupyterhub")
+PARTS = (
+    "operator",
+    "htcondor",
+    "xcache",
+    "traefik",
+    "jupyterhub",
+    "triton",
+    "monitoring",
+    "mlflow",
+    "servicex",
+)
 ALL_VALUES = values()
 LEAVES = [value for value in ALL_VALUES if not value.is_section]
 

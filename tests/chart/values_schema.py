@@ -29,7 +29,17 @@ _DROPPED = ("title", "default", "x-kubernetes-validations")
 def generate(source: Path = SOURCE) -> str:
     """Return the text of values.schema.json."""
     schema = _closed(yaml.safe_load(source.read_text()))
-    for part in ("operator", "htcondor", "xcache", "traefik", "jupyterhub"):
+    for part in (
+        "operator",
+        "htcondor",
+        "xcache",
+        "traefik",
+        "jupyterhub",
+        "triton",
+        "monitoring",
+        "mlflow",
+        "servicex",
+    ):
         # Helm copies `global` into the values of each part before it looks at the schema.
         schema["properties"][part]["properties"]["global"] = {"type": "object"}
     return json.dumps(schema, indent=2) + "\n"

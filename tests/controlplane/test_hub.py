@@ -202,3 +202,32 @@ async def test_the_hubs_account_reads_no_secret_and_acts_nowhere_else(
         with pytest.raises(ApiException) as refused:
             attempt()
         assert refused.value.status == 403
+
+
+async def test_a_server_has_the_way_to_the_services_of_its_profile_whatever_else_is_said(
+    bed: Bed, operate: Operate, site_with: SiteWith, make_hub: MakeHub
+) -> None:
+    profile = {"name": "default", "image": "example.org/notebook:1", "inference": "taggers"}
+    servers = [{"name": "taggers", "url": "gateway:8001"}]
+    site = site_with(
+        gateway={"routeApi": "None"},
+        profiles=[profile],
+        inference={"servers": servers},
+        tracking={"url": "https://mlflow.example.org"},
+    )
+    traits = {
+        "extra_labels": {"casita.dev/inference": "another"},
+        "environment": {"TRITON_URL": "elsewhere:1"},
+    }
+    made = make_hub(site)
+    made.configure({"CasitaSpawner": traits})
+    async with made.running() as hub, kubelet(bed, HERE):
+        with operate(site):
+            await hub.start("alice")
+            await hub.until_ready("alice")
+    (pod,) = notebooks(bed)
+    assert pod["metadata"]["labels"]["casita.dev/inference"] == "taggers"
+    environment = {e["name"]: e.get("value") for e in pod["spec"]["containers"][0]["env"]}
+    assert environment["TRITON_URL"] == "gateway:8001"
+    assert environment["MLFLOW_TRACKING_URI"] == "https://mlflow.example.org"
+    assert "MLFLOW_TRACKING_AUTH" not in environment

@@ -26,6 +26,7 @@ async def test_a_session_gets_its_objects_and_says_how_it_is(bed: Bed, operate: 
         "RouteReady",
         "WorkersReady",
         "DataReady",
+        "ServicesReady",
     ]
     ready = condition(session, "Ready")
     assert (ready["status"], ready["reason"]) == ("False", "Starting")

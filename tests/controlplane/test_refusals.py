@@ -85,7 +85,7 @@ async def test_an_image_that_the_profile_allows_is_used(bed: Bed, operate: Opera
     assert container["image"] == "example.org/other:2"
 
 
-async def test_a_site_without_batch_system_and_cache_says_so_to_who_asks_for_them(
+async def test_a_site_without_batch_system_cache_and_services_says_so_to_who_asks_for_them(
     bed: Bed, operate: Operate
 ) -> None:
     with operate():
@@ -97,6 +97,7 @@ async def test_a_site_without_batch_system_and_cache_says_so_to_who_asks_for_the
     for kind, wanted in (
         ("WorkersReady", ("False", "NotConfigured")),
         ("DataReady", ("True", "NotConfigured")),
+        ("ServicesReady", ("True", "NotConfigured")),
     ):
         found = condition(session, kind)
         assert (found["status"], found["reason"]) == wanted

@@ -51,7 +51,9 @@ class Keeping:
         self.keeper = self.restarted()
 
     def restarted(self) -> SiteCredentials:
-        return SiteCredentials(self.client, self.site, self.authority, self.told.append, self.clock)
+        return SiteCredentials(
+            self.client, self.site, self.authority, bytes(32), self.told.append, self.clock
+        )
 
     async def keep(self) -> float:
         return await self.keeper.keep()
@@ -302,7 +304,7 @@ async def test_a_site_without_cache_and_pool_of_its_own_asks_nothing(keeping: Ke
     values = keeping.site.model_dump()
     site = Site.model_validate({**values, "batch": None, "cache": None, "hub": None})
     keeper = SiteCredentials(
-        keeping.client, site, keeping.authority, keeping.told.append, keeping.clock
+        keeping.client, site, keeping.authority, bytes(32), keeping.told.append, keeping.clock
     )
     assert await keeper.keep() == LOOK_SECONDS
     assert keeping.told == []

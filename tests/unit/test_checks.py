@@ -26,6 +26,10 @@ SILENT = CheckAnswer(CheckReason.NO_ANSWER, "no answer within 35 s", 35.0)
 REQUEST = CacheCheck("xcache", 1094, "a token", "a certificate", "/store/probe")
 
 
+async def never(_request: CheckRequest) -> CheckAnswer:
+    raise AssertionError("nothing is there to check")
+
+
 class Site:
     """A part that answers as told, on a clock that only its pauses move."""
 
@@ -151,7 +155,7 @@ async def test_a_part_that_hangs_delays_no_other() -> None:
 
 
 async def test_what_is_not_configured_has_no_verdict_and_ends_nothing() -> None:
-    checks = Checks({}, lambda: pytest.fail("nothing can have changed"))
+    checks = Checks({}, lambda: pytest.fail("nothing can have changed"), never)
     async with running(checks):
         assert checks.results().get("cache") is None
         assert checks.results() == {}
@@ -162,7 +166,7 @@ async def test_an_error_of_casita_itself_ends_the_checks_visibly() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ExceptionGroup, match="unhandled"):
-        await Checks({"cache": broken}, lambda: None).run()
+        await Checks({"cache": broken}, lambda: None, never).run()
 
 
 @given(st.integers(min_value=1, max_value=10_000))

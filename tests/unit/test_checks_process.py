@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from casita.clients.checking.process import run_check
-from casita.clients.checking.request import CacheCheck, CheckReason, CheckRequest, ScheddCheck
+from casita.clients.checking.request import CacheCheck, CheckReason, ProcessCheck, ScheddCheck
 from casita.credentials.x509 import Authority, Role, issue_leaf, new_authority
 
 TOKEN = "MDAxNGxvY2F0aW9uIGNhc2l0YQowMDM0aWRlbnRpZmllci"
@@ -93,7 +93,7 @@ def schedd_at(port: int, _authority: Authority) -> ScheddCheck:
 
 
 PARTS = pytest.mark.parametrize("part", [cache_at, schedd_at])
-Part = Callable[[int, Authority], CheckRequest]
+Part = Callable[[int, Authority], ProcessCheck]
 
 
 def children() -> set[int]:

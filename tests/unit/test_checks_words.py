@@ -6,7 +6,6 @@ from casita.clients.checking.request import (
     CacheCheck,
     CheckAnswer,
     CheckReason,
-    CheckRequest,
     ScheddCheck,
     decode_answer,
     decode_request,
@@ -69,21 +68,21 @@ def test_a_failure_of_htcondors_library_is_told_by_its_cause(
     assert text in message
 
 
-REQUESTS: list[CheckRequest] = [
+REQUESTS: list[CacheCheck | ScheddCheck] = [
     CacheCheck("xcache", 1094, "a token", "pem", "/store/probe", "/store/none"),
     ScheddCheck("pool:9618", "casita@casita.pool", "a token", ("READ", "WRITE")),
 ]
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_requests_and_answers_cross_the_pipe_unchanged(request_: CheckRequest) -> None:
+def test_requests_and_answers_cross_the_pipe_unchanged(request_: CacheCheck | ScheddCheck) -> None:
     assert decode_request(encode_request(request_, 30.0)) == (request_, 30.0)
     answer = CheckAnswer(CheckReason.NO_SUCH_FILE, "no file", 1.5)
     assert decode_answer(encode_answer(answer)) == answer
 
 
 @pytest.mark.parametrize("request_", REQUESTS)
-def test_a_token_is_not_shown_with_its_request(request_: CheckRequest) -> None:
+def test_a_token_is_not_shown_with_its_request(request_: CacheCheck | ScheddCheck) -> None:
     assert "a token" not in repr(request_)
 
 

@@ -147,3 +147,11 @@ def test_a_caveat_that_the_holder_takes_away_is_told() -> None:
     )
     with pytest.raises(CredentialError, match="another key"):
         macaroon.read(KEY, "casita", base64.urlsafe_b64encode(packed).decode())
+
+
+@pytest.mark.parametrize(
+    "said", [(), ("before:soon",), ("before:2026-01-01T00:00:00Z", "name:alice")]
+)
+def test_when_one_ends_is_read_from_its_last_caveat_alone(said: tuple[str, ...]) -> None:
+    assert macaroon.end_of(said) is None
+    assert macaroon.end_of(macaroon.caveats("alice", "/store/", NOW)) == NOW.replace(microsecond=0)

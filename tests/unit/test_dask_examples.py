@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from casita.api.names import API_VERSION, KIND
@@ -19,6 +20,7 @@ def test_the_example_session_is_valid() -> None:
     assert sum(pool.max for pool in spec.workers) >= spec.replicas
 
 
-def test_the_example_analysis_is_python_for_every_version_that_is_supported() -> None:
-    path = EXAMPLES / "dimuon.py"
+@pytest.mark.parametrize("name", ["dimuon.py", "inference.py"])
+def test_an_example_analysis_is_python_for_every_version_that_is_supported(name: str) -> None:
+    path = EXAMPLES / name
     compile(path.read_text(), path, "exec")

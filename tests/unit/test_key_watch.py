@@ -7,7 +7,7 @@ from contextlib import suppress
 from casita.credentials.errors import SigningKeyError
 from casita.credentials.token import SigningKey
 from casita.sessions.key_watch import KeyWatch
-from casita.sessions.tokens import Material
+from casita.sessions.token_keys import Material
 
 OLD = Material(idtoken=SigningKey(b"old", "a"))
 NEW = Material(idtoken=SigningKey(b"new", "b"))

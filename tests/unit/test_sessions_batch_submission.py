@@ -26,7 +26,7 @@ from casita.sessions.batch_submission import (
     worker_job,
 )
 from casita.sessions.issuing import Issued
-from casita.sessions.tokens import TokenKeys
+from casita.sessions.token_keys import TokenKeys
 from tests.unit.sessions_batch import (
     AUTHORITY_MADE,
     AUTHORITY_SECRET,

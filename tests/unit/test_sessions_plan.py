@@ -27,8 +27,9 @@ from casita.sessions.issuing import Keys, make_authority, make_leaf
 from casita.sessions.observed import Child, ChildKey, child_of
 from casita.sessions.plan import Plan, make_plan
 from casita.sessions.refusal import refuse
+from casita.sessions.token_keys import Material
 from casita.sessions.token_plan import noted_tokens
-from casita.sessions.tokens import Material, make_tokens
+from casita.sessions.tokens import make_tokens
 from casita.sessions.view import View
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

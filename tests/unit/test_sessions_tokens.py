@@ -23,21 +23,14 @@ from casita.manifests.common import Manifest, Owner
 from casita.manifests.resources import SECRET
 from casita.manifests.secrets import TOKEN_FILES
 from casita.sessions.observed import Child, child_of
+from casita.sessions.token_keys import Material, TokenKeys
 from casita.sessions.token_plan import (
     TokenPlan,
     noted_tokens,
     plan_tokens,
     tokens_renewal_time,
 )
-from casita.sessions.tokens import (
-    Material,
-    TokenKeys,
-    data_prefix,
-    make_tokens,
-    token_names,
-    tokens_damage,
-    tokens_hash,
-)
+from casita.sessions.tokens import data_prefix, make_tokens, token_names, tokens_damage, tokens_hash
 from tests.golden import Golden
 
 OWNER = Owner("casita", "alice", "uid-of-alice")
@@ -90,7 +83,7 @@ def child(secret: Manifest) -> Child:
 
 def damage(secret: Manifest, now: datetime = NOW, **changes: Any) -> str | None:
     how: dict[str, Any] = {"spec": ALICE, "site": SITE, "material": MATERIAL, **changes}
-    return tokens_damage(secret, how["spec"], how["site"], how["material"], now)
+    return tokens_damage(secret, OWNER, how["spec"], how["site"], how["material"], now)
 
 
 def test_the_secret_is_as_agreed(golden: Golden) -> None:

@@ -12,6 +12,11 @@
 {{- $own := printf "%s.%s.svc.%s" (include "casita.cache.service" .) .Release.Namespace .Values.global.clusterDomain -}}
 {{ .Values.global.cache.host | default $own }}
 {{- end }}
+{{/* The longest life of a macaroon that the cache takes for certain, in seconds: clocks differ. */}}
+{{- define "casita.cache.longestSeconds" -}}
+{{- $duration := int .Values.global.cache.maxDurationSeconds -}}
+{{ sub $duration (min 600 (div $duration 4)) }}
+{{- end }}
 {{- define "casita.cache.keySecret" -}}
 {{ .Values.global.cache.existingSecret | default (printf "%s-macaroon-key" .Release.Name) }}
 {{- end }}

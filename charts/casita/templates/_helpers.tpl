@@ -76,6 +76,11 @@ pod-security.kubernetes.io/{{ . }}: restricted
 {{- end }}
 {{- end }}
 
+{{/* Of what holds people's data: it outlives a part that is switched off, and the release. */}}
+{{- define "casita.kept" -}}
+helm.sh/resource-policy: keep
+{{- end }}
+
 {{- define "casita.name.gateway" -}}
 {{ .Values.global.gateway.name | default .Release.Name }}
 {{- end }}

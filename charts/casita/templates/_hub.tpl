@@ -9,6 +9,10 @@
 {{- define "casita.hub.secret" -}}
 {{ .Release.Name }}-hub
 {{- end }}
+{{/* The hub's API, inside the cluster. */}}
+{{- define "casita.hub.apiUrl" -}}
+http://{{ .Release.Name }}-hub.{{ include "casita.hub.namespace" . }}.svc:8081/hub/api
+{{- end }}
 {{- define "casita.hub.selector" -}}
 {{ include "casita.selector" (dict "root" . "name" "jupyterhub") }}
 {{- end }}

@@ -16,6 +16,10 @@
 {{- include "casita.validate.batch" . -}}
 {{- include "casita.validate.cache" . -}}
 {{- include "casita.validate.hub" . -}}
+{{- include "casita.validate.triton" . -}}
+{{- include "casita.validate.servicex" . -}}
+{{- include "casita.validate.mlflow" . -}}
+{{- include "casita.validate.monitoring" . -}}
 {{- if .Values.traefik.enabled -}}
 {{- if and .Values.traefik.tls.secretName (eq $api "IngressRouteTCP") -}}
 {{- fail "traefik.tls.secretName makes a listener of the Gateway API, which is not used when global.gateway.routeApi is IngressRouteTCP; leave it empty." -}}
@@ -23,8 +27,8 @@
 {{- if and .Values.traefik.tls.secretName (eq (int $global.gateway.port) 443) -}}
 {{- fail "global.gateway.port is 443, where traefik.tls.secretName already has HTTPS; take another port for sessions." -}}
 {{- end -}}
-{{- if and (not .Values.traefik.tls.secretName) (eq $api "None") -}}
-{{- fail "With global.gateway.routeApi None and no traefik.tls.secretName the gateway has nothing to listen to; set traefik.enabled to false." -}}
+{{- if and (not .Values.traefik.tls.secretName) (eq $api "None") (not (and (include "casita.triton.own" .) $global.triton.throughGateway)) -}}
+{{- fail "With global.gateway.routeApi None, no traefik.tls.secretName and no inference the gateway has nothing to listen to; set traefik.enabled to false." -}}
 {{- end -}}
 {{- end -}}
 {{- end }}
@@ -78,9 +82,9 @@
 {{- end -}}
 {{- $asked := int .Values.operator.credentials.macaroonSeconds -}}
 {{- $duration := int $cache.maxDurationSeconds -}}
-{{- $longest := sub $duration (min 600 (div $duration 4)) -}}
-{{- if and $cache.enabled (ne $asked 0) (or (lt $asked 300) (gt $asked (int $longest))) -}}
-{{- fail (printf "operator.credentials.macaroonSeconds is %d; with global.cache.maxDurationSeconds %d it must be 0 or from 300 to %d." $asked $duration (int $longest)) -}}
+{{- $longest := include "casita.cache.longestSeconds" . | int -}}
+{{- if and $cache.enabled (ne $asked 0) (or (lt $asked 300) (gt $asked $longest)) -}}
+{{- fail (printf "operator.credentials.macaroonSeconds is %d; with global.cache.maxDurationSeconds %d it must be 0 or from 300 to %d." $asked $duration $longest) -}}
 {{- end -}}
 {{- range $name, $profile := .Values.operator.profiles -}}
 {{- $prefix := get ($profile | default dict) "dataPathPrefix" -}}
@@ -114,6 +118,120 @@
 {{- end -}}
 {{- if and (eq $hub.hub.db.type "other") (not $hub.hub.db.url) -}}
 {{- fail "jupyterhub.hub.db.type is other: set jupyterhub.hub.db.url to the address of your database." -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.monitoring" -}}
+{{- $monitoring := .Values.global.monitoring -}}
+{{- if hasKey $monitoring "serviceMonitors" -}}
+{{- fail (printf "global.monitoring.serviceMonitors is gone: in place of %v set global.monitoring.discovery to %s." $monitoring.serviceMonitors (ternary "ServiceMonitors" "None" (eq (toString $monitoring.serviceMonitors) "true"))) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.mlflow" -}}
+{{- $mlflow := .Values.mlflow -}}
+{{- $global := .Values.global.mlflow -}}
+{{- if and $mlflow.enabled (not $global.enabled) -}}
+{{- fail "mlflow.enabled needs global.mlflow.enabled, which gives sessions tokens for the tracking server." -}}
+{{- end -}}
+{{- if and $mlflow.enabled $global.url -}}
+{{- fail (printf "global.mlflow.url is %s, another tracking server than this chart's; leave it empty, or set mlflow.enabled to false." $global.url) -}}
+{{- end -}}
+{{- if and $global.enabled (not $mlflow.enabled) (not $global.url) -}}
+{{- fail "global.mlflow.enabled needs the address of your tracking server in global.mlflow.url, or mlflow.enabled." -}}
+{{- end -}}
+{{- if $mlflow.enabled -}}
+{{- $namespace := include "casita.mlflow.namespace" . -}}
+{{- if has $namespace (concat .Values.global.sessions.namespaces (list .Release.Namespace (include "casita.name.gatewayNamespace" .) (include "casita.hub.namespace" .))) -}}
+{{- fail (printf "global.mlflow.namespace is %s, where other parts are; give the tracking server's Secret a namespace of its own." $namespace) -}}
+{{- end -}}
+{{- if not .Values.operator.enabled -}}
+{{- fail "mlflow.enabled needs operator.enabled: the operator makes what the tracking server knows its users by." -}}
+{{- end -}}
+{{- if and (eq $mlflow.database.type "other") (not $mlflow.database.url) -}}
+{{- fail "mlflow.database.type is other: set mlflow.database.url to the address of your database." -}}
+{{- end -}}
+{{- if and (eq $mlflow.artifacts.type "objectStore") (not $mlflow.artifacts.destination) -}}
+{{- fail "mlflow.artifacts.type is objectStore: set mlflow.artifacts.destination to a bucket, for instance s3://mlflow/artifacts." -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.servicex" -}}
+{{- $servicex := .Values.servicex -}}
+{{- $global := .Values.global.servicex -}}
+{{- if and $servicex.enabled (not $global.enabled) -}}
+{{- fail "servicex.enabled needs global.servicex.enabled, which gives sessions tokens for it." -}}
+{{- end -}}
+{{- if and $servicex.enabled $global.url -}}
+{{- fail (printf "global.servicex.url is %s, another ServiceX than this chart's; leave it empty, or set servicex.enabled to false." $global.url) -}}
+{{- end -}}
+{{- if and $global.enabled (not $servicex.enabled) (not $global.url) -}}
+{{- fail "global.servicex.enabled needs your ServiceX in global.servicex.url, or servicex.enabled." -}}
+{{- end -}}
+{{- if $servicex.enabled -}}
+{{- include "casita.validate.servicex.places" . -}}
+{{- include "casita.validate.servicex.parts" . -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.servicex.places" -}}
+{{- $others := concat .Values.global.sessions.namespaces (list .Release.Namespace (include "casita.name.gatewayNamespace" .) (include "casita.hub.namespace" .) (include "casita.batch.poolNamespace" .)) -}}
+{{- $own := include "casita.servicex.namespace" . -}}
+{{- $transformers := include "casita.servicex.transformers" . -}}
+{{- if has $own $others -}}
+{{- fail (printf "global.servicex.namespace is %s, where other parts are; give ServiceX a namespace of its own." $own) -}}
+{{- end -}}
+{{- if has $transformers (append $others $own) -}}
+{{- fail (printf "global.servicex.transformers.namespace is %s, where other parts are; users' code runs there, so give it a namespace that nothing else is in." $transformers) -}}
+{{- end -}}
+{{- if not .Values.operator.enabled -}}
+{{- fail "servicex.enabled needs operator.enabled: the operator makes ServiceX's keys and sessions' tokens." -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.servicex.parts" -}}
+{{- $servicex := .Values.servicex -}}
+{{- $generators := 0 -}}
+{{- range $servicex.codeGenerators }}{{ if .enabled }}{{ $generators = add1 $generators }}{{ end }}{{ end -}}
+{{- if not $generators -}}
+{{- fail "servicex.enabled needs a code generator: switch on one of servicex.codeGenerators." -}}
+{{- end -}}
+{{- $rucio := $servicex.didFinders.rucio -}}
+{{- if and $rucio.enabled (not (and $rucio.host $rucio.authHost $rucio.account $rucio.existingSecret)) -}}
+{{- fail "servicex.didFinders.rucio.enabled needs host, authHost, account, and existingSecret with a VOMS proxy." -}}
+{{- end -}}
+{{- range $name := list "database" "broker" "objectStore" -}}
+{{- $external := (get $servicex $name).external -}}
+{{- $given := or $external.host $external.endpoint -}}
+{{- if and $given (not $external.existingSecret) -}}
+{{- fail (printf "servicex.%s.external is %s: set existingSecret beside it to a Secret with its password or keys." $name $given) -}}
+{{- end -}}
+{{- if and $external.existingSecret (not $given) -}}
+{{- fail (printf "servicex.%s.external.existingSecret is %s, but there is no address beside it; the chart's own has a Secret by itself." $name $external.existingSecret) -}}
+{{- end -}}
+{{- end -}}
+{{- $transformers := $servicex.transformers -}}
+{{- include "casita.validate.servicex.data" . -}}
+{{- if gt (int $transformers.autoscaling.min) (int $transformers.maxWorkers) -}}
+{{- fail (printf "servicex.transformers.autoscaling.min is %d, above maxWorkers, %d." (int $transformers.autoscaling.min) (int $transformers.maxWorkers)) -}}
+{{- end -}}
+{{- end }}
+
+{{- define "casita.validate.servicex.data" -}}
+{{- $given := .Values.global.servicex.transformers -}}
+{{- $prefix := $given.dataPathPrefix -}}
+{{- $exported := .Values.global.cache.pathPrefix -}}
+{{- if and $given.dataTokenSecret (not (and .Values.global.cache.enabled .Values.servicex.builtFromSource)) -}}
+{{- fail "global.servicex.transformers.dataTokenSecret is a token for the cache: it needs global.cache.enabled, and servicex.builtFromSource to bring it to transformers." -}}
+{{- end -}}
+{{- if include "casita.servicex.dataTokenMade" . -}}
+{{- if not .Values.servicex.builtFromSource -}}
+{{- fail "servicex.builtFromSource is false, and ServiceX's own images bring transformers no token for the cache; set global.servicex.transformers.dataPathPrefix to None." -}}
+{{- end -}}
+{{- if and $prefix (not (hasPrefix $exported $prefix)) -}}
+{{- fail (printf "global.servicex.transformers.dataPathPrefix is %s, which is not within global.cache.pathPrefix, %s." $prefix $exported) -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

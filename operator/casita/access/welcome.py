@@ -1,7 +1,8 @@
-"""A user's server, with the examples in a home that has none: ``python -m casita.access.welcome``.
+"""A user's server, in a home with what makes it one: ``python -m casita.access.welcome``.
 
-The command of a notebook's pod, before the real one. Whoever comes for the first time sees the
-page that the examples begin with; later it is theirs to open, to change or to delete.
+The command of a notebook's pod, before the real one. A home that has no examples gets them; whoever
+comes for the first time sees the page that they begin with, and later it is theirs to open, to
+change or to delete. ServiceX' client finds its configuration (`casita.access.columns`).
 """
 
 import os
@@ -10,6 +11,8 @@ import sys
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from casita.access.columns import link_configuration
 
 SOURCE: Final = Path("/opt/casita/share/examples")
 """Where the image has them; an image of a site may have others there, or none."""
@@ -39,6 +42,7 @@ def welcome(home: Path, source: Path, environment: MutableMapping[str, str]) -> 
 def main(command: Sequence[str]) -> None:
     """Welcome, and become the server."""
     welcome(Path.home(), SOURCE, os.environ)
+    link_configuration(Path.home(), os.environ)
     os.execvp(command[0], list(command))  # noqa: S606 - a list, from the spawner
 
 

@@ -16,6 +16,7 @@ class ConditionType(StrEnum):
     ROUTE_READY = "RouteReady"
     WORKERS_READY = "WorkersReady"
     DATA_READY = "DataReady"
+    SERVICES_READY = "ServicesReady"
 
 
 DESCRIPTIONS: dict[ConditionType, str] = {
@@ -46,6 +47,12 @@ DESCRIPTIONS: dict[ConditionType, str] = {
         "not be read, and the reason says whether cache, token or origin is at fault. Unknown: "
         "nobody has tried yet, or the site names no file to try."
     ),
+    ConditionType.SERVICES_READY: (
+        "Informs, does not enter Ready. True: the site's services that the session may use, its "
+        "profile's inference server, tracking and the delivery of columns, did what it needs of "
+        "them; or there are none of the site's own. False: names each one that did not, where it "
+        "is and what it says. Unknown: nobody has tried yet."
+    ),
 }
 
 
@@ -65,6 +72,7 @@ class Reason(StrEnum):
     CONNECTED = "Connected"
     SERVED = "Served"
     READABLE = "Readable"
+    ANSWERED = "Answered"
     NOT_CONFIGURED = "NotConfigured"
     UPDATE_PENDING = "UpdatePending"
     QUOTA_REACHED = "QuotaReached"
@@ -112,6 +120,11 @@ class Reason(StrEnum):
     CACHE_UNREACHABLE = "CacheUnreachable"
     CACHE_REFUSED = "CacheRefused"
     ORIGIN_UNREACHABLE = "OriginUnreachable"
+    INFERENCE_UNREACHABLE = "InferenceUnreachable"
+    TRACKING_UNREACHABLE = "TrackingUnreachable"
+    TRACKING_REFUSED = "TrackingRefused"
+    COLUMNS_UNREACHABLE = "ColumnsUnreachable"
+    COLUMNS_REFUSED = "ColumnsRefused"
     NOT_TRIED = "NotTried"
 
 
@@ -121,6 +134,7 @@ REASONS: dict[Reason, str] = {
     Reason.CONNECTED: "A connection through the gateway met this session's scheduler.",
     Reason.SERVED: "Every pool has the workers that it wants.",
     Reason.READABLE: "A file was read through the cache with a token as the session's is.",
+    Reason.ANSWERED: "Every service that the session may use did what it needs of it.",
     Reason.NOT_CONFIGURED: "This site has nothing of the kind; who asks for it is told so.",
     Reason.UPDATE_PENDING: "It works; a newer template takes effect at the next start.",
     Reason.QUOTA_REACHED: "More workers are asked for than a quota or the profile allows.",
@@ -166,6 +180,12 @@ REASONS: dict[Reason, str] = {
     Reason.CACHE_UNREACHABLE: "The data cache does not answer, or not with its certificate.",
     Reason.CACHE_REFUSED: "The data cache answers and refuses our tokens: key, site or clock.",
     Reason.ORIGIN_UNREACHABLE: "The data cache answers and cannot get the file from its origin.",
+    Reason.INFERENCE_UNREACHABLE: "The inference server does not answer, or is not ready; the "
+    "message says why its pods are not up.",
+    Reason.TRACKING_UNREACHABLE: "The tracking server does not answer, or cannot work.",
+    Reason.TRACKING_REFUSED: "The tracking server answers and refuses our tokens: key or clock.",
+    Reason.COLUMNS_UNREACHABLE: "ServiceX does not answer, or cannot work.",
+    Reason.COLUMNS_REFUSED: "ServiceX answers and refuses our tokens: key, user or clock.",
     Reason.NOT_TRIED: "Nobody has looked yet, or the site has named nothing to look at.",
 }
 

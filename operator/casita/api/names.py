@@ -20,6 +20,9 @@ SESSION_LABEL: Final = f"{GROUP}/session"
 COMPONENT_LABEL: Final = f"{GROUP}/component"
 """``scheduler``, ``worker``, ``notebook`` on pods; the Secret's role on Secrets."""
 POOL_LABEL: Final = f"{GROUP}/pool"
+INFERENCE_LABEL: Final = f"{GROUP}/inference"
+"""On pods of a session whose profile may use an inference server: the server's name. Policies let
+these pods reach it, so nothing that a user says becomes this label."""
 
 # Annotations: what the operator must know of a child from its metadata alone.
 HASH_ANNOTATION: Final = f"{GROUP}/planned-hash"
@@ -55,6 +58,7 @@ RESERVED_USERS: Final = (
     "administrator",
     "anonymous",
     "bin",
+    "casita-columns",
     "casita-probe",
     "condor",
     "condor_pool",
@@ -71,6 +75,9 @@ RESERVED_USERS: Final = (
 
 PROBE_USER: Final = "casita-probe"
 """As whom the operator looks whether the pool and the cache answer; nobody's session."""
+
+COLUMNS_USER: Final = "casita-columns"
+"""As whom ServiceX's transformers read through the cache, whoever asked; nobody's session."""
 
 POOL_PATTERN: Final = r"^[a-z]([a-z0-9-]{0,14}[a-z0-9])?$"
 MAX_POOL_WORKERS: Final = 10_000

@@ -7,10 +7,8 @@ there. The server refuses a token without ``jti``, ``iss`` or ``sub``; it takes 
 for good for ever and one without ``scope`` for unlimited, so both always are there.
 """
 
-import base64
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from casita.api.names import PROBE_USER, RESERVED_USERS, USER_PATTERN
+from casita.credentials import jwt
 from casita.credentials.errors import CredentialError
 from casita.credentials.token import SigningKey, Token, times
 
@@ -115,12 +114,7 @@ def claims(key: SigningKey, text: str) -> Mapping[str, Any]:
     Raises:
         CredentialError: it is damaged, or signed with another key.
     """
-    signed, _, signature = text.strip().rpartition(".")
-    expected = _signature(key, signed)
-    if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "surrogatepass")):
-        raise CredentialError("IDTOKEN is damaged or signed with another key")
-    found: Mapping[str, Any] = json.loads(_decode(signed.partition(".")[2]))
-    return found
+    return jwt.claims(key, text, "IDTOKEN")
 
 
 def expected_claims(pool: Pool, user: str, scope: tuple[str, ...]) -> dict[str, str]:
@@ -150,22 +144,5 @@ def _mint(
         "exp": int(not_after.timestamp()),
         "jti": number,
     }
-    signed = f"{_encode({'alg': 'HS256', 'kid': pool.key_id})}.{_encode(said)}"
-    return Token(f"{signed}.{_signature(key, signed)}", number, issued_at, not_after)
-
-
-def _signature(key: SigningKey, signed: str) -> str:
-    message = signed.encode("utf-8", "surrogatepass")
-    return _base64(hmac.digest(key.material, message, hashlib.sha256))
-
-
-def _encode(value: Mapping[str, Any]) -> str:
-    return _base64(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
-
-
-def _base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    text = jwt.encode(key, {"kid": pool.key_id}, said)
+    return Token(text, number, issued_at, not_after)

@@ -10,8 +10,8 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -99,6 +99,15 @@ def read(key: SigningKey, location: str, text: str) -> tuple[str, ...]:
     if not hmac.compare_digest(expected.encode(), text.encode("utf-8", "surrogatepass")):
         raise CredentialError("macaroon is damaged, of another place or signed with another key")
     return identifier, *said
+
+
+def end_of(said: Sequence[str]) -> datetime | None:
+    """Return when a macaroon that `mint` made ends, by what it allows; `None` for any other."""
+    last = said[-1] if said else ""
+    try:
+        return datetime.strptime(last, f"before:{_FORMAT}").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _serialize(key: SigningKey, location: str, identifier: str, said: tuple[str, ...]) -> str:

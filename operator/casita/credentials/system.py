@@ -37,8 +37,25 @@ TOKEN_KEY_BYTES: Final = 64
 HUB_KEYS: Final = ("proxy-token", "crypt-key", "cookie-secret")
 """JupyterHub's ``CONFIGPROXY_AUTH_TOKEN``, ``JUPYTERHUB_CRYPT_KEY`` and ``JPY_COOKIE_SECRET``."""
 
-HUB_KEY_BYTES: Final = 32
-"""What JupyterHub asks of each, in hexadecimal digits."""
+HUB_SERVICE_KEY: Final = "mlflow-token"
+"""As which the hub knows the tracking server, where the site has one of its own."""
+
+SECRET_BYTES: Final = 32
+"""What JupyterHub asks of each, in hexadecimal digits; as good for others."""
+
+TRACKING_HUB_KEY: Final = "hub-token"
+TRACKING_KEYS: Final = ("flask-secret-key", TRACKING_HUB_KEY)
+"""What the tracking server knows, beside the key of tokens."""
+
+COLUMNS_KEYS: Final = (
+    "flask-secret-key",
+    "postgres-password",
+    "rabbitmq-password",
+    "rabbitmq-erlang-cookie",
+    "object-store-access-key",
+    "object-store-secret-key",
+)
+"""What the parts of ServiceX know of each other, beside the key of tokens."""
 
 
 def new_system_authority(now: datetime) -> Authority:
@@ -79,4 +96,9 @@ def new_macaroon_key() -> bytes:
 
 def new_hub_keys() -> dict[str, bytes]:
     """Make what the hub and its proxy know alone, by `HUB_KEYS`."""
-    return {name: secrets.token_hex(HUB_KEY_BYTES).encode() for name in HUB_KEYS}
+    return {name: new_secret() for name in HUB_KEYS}
+
+
+def new_secret() -> bytes:
+    """Make a password or key that its holders take as text: hexadecimal digits."""
+    return secrets.token_hex(SECRET_BYTES).encode()

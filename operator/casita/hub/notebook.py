@@ -16,6 +16,8 @@ SECRETS: Final = "/etc/cmsaf-secrets"
 RUNTIME: Final = "/run/casita"
 """A memory volume: private copies of the tokens."""
 CONDOR_TOKENS: Final = f"{RUNTIME}/condor"
+SERVICEX: Final = f"{RUNTIME}/servicex.yaml"
+"""Configuration of ServiceX' client, the session's token in it."""
 DELIVERED: Final = f"{RUNTIME}/.delivered"
 
 _UNPRIVILEGED: Final = {
@@ -88,6 +90,7 @@ def deliverer(image: str, pull_policy: str = "IfNotPresent") -> Json:
             *("--from", SECRETS, "--to", RUNTIME, "--ready", DELIVERED),
             *("--file", "xcache_token=bt_u{uid}"),
             *("--file", f"condor_token={CONDOR_TOKENS.removeprefix(RUNTIME + '/')}/token"),
+            *("--file", f"servicex.yaml={SERVICEX.removeprefix(RUNTIME + '/')}"),
         ],
         "startupProbe": {
             "exec": {"command": ["test", "-e", DELIVERED]},

@@ -18,7 +18,7 @@ from jupyterhub.user import User
 from kubespawner import KubeSpawner
 from traitlets import Float, Unicode, default
 
-from casita.api.names import slug
+from casita.api.names import INFERENCE_LABEL, slug
 from casita.config import Mount, Site, load_site
 from casita.hub.errors import SessionError
 from casita.hub.names import session_name, session_user
@@ -31,6 +31,7 @@ from casita.hub.notebook import (
 )
 from casita.hub.pods import missing_image
 from casita.hub.profiles import profile_list
+from casita.hub.services import service_environment, service_labels
 from casita.hub.sessions import Standing, Wanted, standing
 from casita.hub.store import SessionReflector, SessionStore
 
@@ -203,9 +204,12 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
     async def get_pod_manifest(self) -> Any:
         """Return kubespawner's pod with the session's files, labels and sidecar."""
         pod = await super().get_pod_manifest()
-        pod.metadata.labels.update(notebook_labels(self._slug))
+        site, profile = read_site(self.site_file), self.session_profile
+        # The operator's labels decide what the pod may reach: those of a trait have no say.
+        pod.metadata.labels.pop(INFERENCE_LABEL, None)
+        pod.metadata.labels.update(notebook_labels(self._slug) | service_labels(site, profile))
         spec, (container, *_) = pod.spec, pod.spec.containers
-        mounts = self._mounts()
+        mounts = _mounts(site, profile)
         own = [*notebook_volumes(self._slug), *(mount.volume() for mount in mounts)]
         spec.volumes = [*(spec.volumes or ()), *own]
         spec.init_containers = [
@@ -214,9 +218,10 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         ]
         inside = [*notebook_mounts(), *(mount.volume_mount() for mount in mounts)]
         container.volume_mounts = [*(container.volume_mounts or ()), *inside]
+        environment = hub_environment() | service_environment(site, profile)
         container.env = [
             *(container.env or ()),
-            *({"name": name, "value": text} for name, text in hub_environment().items()),
+            *({"name": name, "value": text} for name, text in environment.items()),
         ]
         return pod
 
@@ -231,11 +236,6 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         finally:
             _IN_THE_WAY.reset(token)
 
-    def _mounts(self) -> tuple[Mount, ...]:
-        """Return the storage of the site that the profile has."""
-        profiles = read_site(self.site_file).profiles
-        return next((p.mounts for p in profiles if p.name == self.session_profile), ())
-
     async def stop(self, now: bool = False) -> None:
         """Stop the server, then its session: keys and workers go, the object stays."""
         await super().stop(now)
@@ -247,6 +247,11 @@ class CasitaSpawner(KubeSpawner):  # type: ignore[misc] # kubespawner has no typ
         """Delete the session of a server that is deleted."""
         await SessionStore(self.namespace).delete(self.session, self._session_user)
         await super().delete_forever()
+
+
+def _mounts(site: Site, name: str) -> tuple[Mount, ...]:
+    """Return the storage of the site that a profile has."""
+    return next((profile.mounts for profile in site.profiles if profile.name == name), ())
 
 
 def choices(spawner: CasitaSpawner) -> list[dict[str, Any]]:

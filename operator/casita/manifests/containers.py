@@ -13,9 +13,10 @@ from casita.api.names import (
     WORKER_PORT,
 )
 from casita.api.session import SchedulerResources
-from casita.config import Mount, PodOverrides, Site
+from casita.config import InferenceServer, Mount, PodOverrides, Site
 from casita.manifests.common import Manifest, Owner
 from casita.manifests.data import data_environment, data_mounts
+from casita.manifests.inference import inference_environment
 
 TLS_DIRECTORY: Final = "/etc/casita/tls"
 SCRATCH: Final = "/tmp"  # noqa: S108 - a volume of the pod's own, mounted there
@@ -40,6 +41,8 @@ class Template:
     """Of the session's authority: pods of another one are stale."""
     mounts: tuple[Mount, ...] = ()
     """The profile's."""
+    inference: InferenceServer | None = None
+    """The server that the profile lets sessions use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ def scheduler_container(
         "CASITA_TARGET_SECONDS": str(site.workers.target_seconds),
         "CASITA_SCALE_DOWN_SECONDS": str(site.workers.scale_down_seconds),
         **data_environment(site, scheduler=True),
+        **inference_environment(template.inference),
     }
     return {
         "name": SCHEDULER,
@@ -100,7 +104,7 @@ def worker_container(
         "name": WORKER,
         "image": template.image,
         "args": _worker_args(template.owner.service_host, name, size, *death),
-        "env": _environment(_worker_environment(site, site.workers.drain_seconds), overrides),
+        "env": _environment(_worker_environment(template, site.workers.drain_seconds), overrides),
         "ports": [
             {"name": "dask", "containerPort": WORKER_PORT},
             {"name": "health", "containerPort": HEALTH_PORT},
@@ -131,7 +135,7 @@ def instant_container(
     """
     site = template.site
     environment = {
-        **_worker_environment(site, INSTANT_DRAIN_SECONDS),
+        **_worker_environment(template, INSTANT_DRAIN_SECONDS),
         "CASITA_HEALTH_PORT": "0",  # none: in this pod it is the scheduler's
     }
     return {
@@ -171,11 +175,12 @@ def _worker_args(host: str, name: str, size: WorkerSize, *more: str) -> list[str
     ]
 
 
-def _worker_environment(site: Site, drain_seconds: int) -> dict[str, str]:
+def _worker_environment(template: Template, drain_seconds: int) -> dict[str, str]:
     return {
         **_tls_environment("WORKER"),
         "CASITA_DRAIN_SECONDS": str(drain_seconds),
-        **data_environment(site),
+        **data_environment(template.site),
+        **inference_environment(template.inference),
         **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")},
     }
 

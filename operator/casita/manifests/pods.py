@@ -16,6 +16,7 @@ from casita.manifests.containers import (
     worker_container,
 )
 from casita.manifests.data import data_volumes
+from casita.manifests.inference import inference_labels
 from casita.manifests.resources import POD
 from casita.manifests.secrets import TOKENS, secret_name
 
@@ -100,6 +101,7 @@ def scheduler_pod(
         scheduler_name(owner),
         SCHEDULER,
         {"spec": spec},
+        extra_labels=inference_labels(template.inference),
         annotations={AUTHORITY_ANNOTATION: template.fingerprint},
     )
 
@@ -128,7 +130,7 @@ def worker_pod(
         name,
         WORKER,
         {"spec": spec},
-        extra_labels={POOL_LABEL: pool.pool},
+        extra_labels={POOL_LABEL: pool.pool, **inference_labels(template.inference)},
         annotations={AUTHORITY_ANNOTATION: template.fingerprint},
     )
 

@@ -51,7 +51,14 @@ FILES = {
 
 IDTOKEN = "idtoken"
 MACAROON = "macaroon"
-TOKEN_FILES = {IDTOKEN: ("condor_token",), MACAROON: ("xcache_token", "xcache-ca.pem")}
+MLFLOW = "mlflow"
+SERVICEX = "servicex"
+TOKEN_FILES = {
+    IDTOKEN: ("condor_token",),
+    MACAROON: ("xcache_token", "xcache-ca.pem"),
+    MLFLOW: ("mlflow_token",),
+    SERVICEX: ("servicex.yaml",),
+}
 """Files of the Secret of tokens, by the token that they belong to."""
 
 _DUMPER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -187,7 +194,7 @@ def tokens_secret(
     files: Mapping[str, bytes],
     planned: str,
 ) -> Manifest:
-    """What a session shows to the batch system and to the data cache.
+    """What a session shows to the batch system, the data cache and the site's services.
 
     Args:
         owner: the session.

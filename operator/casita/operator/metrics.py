@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -81,6 +81,11 @@ class Metrics:
             Account._fields,
             registry=self.registry,
         )
+        self.site_secrets_failing = Gauge(
+            "casita_site_secrets_failing",
+            "Secrets of the site that the operator could not keep valid at its last look.",
+            registry=self.registry,
+        )
         self.registry.register(_State(statuses, queue_length, checks, clock))
 
     def count_request(self, method: str, status: int) -> None:
@@ -147,7 +152,8 @@ class _State(Collector):
         checks = self._checks().items()
         yield _gauge(
             "casita_check_ok",
-            "1 if the site's part (cache, schedd) did at the last check what sessions need of it.",
+            "1 if the site's part (cache, schedd, tracking, columns, inference/<server>) did at "
+            "the last check what sessions need of it.",
             ["check"],
             {(name,): int(answer.ok) for name, answer in checks},
         )

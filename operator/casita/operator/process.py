@@ -17,6 +17,7 @@ import kopf
 from casita.api.names import AUTHORITY_ANNOTATION
 from casita.clients.batch.htcondor import HTCondor
 from casita.clients.batch.jobs import BackEnd
+from casita.clients.checking.request import CheckAnswer, CheckRequest
 from casita.clients.kubernetes import Connection, KubernetesClient, open_session
 from casita.clients.watch import Watch
 from casita.config import Site
@@ -37,6 +38,7 @@ from casita.operator.handlers import register, settings_for
 from casita.operator.hearing import Hearing
 from casita.operator.logs import audit, audit_site
 from casita.operator.metrics import Metrics
+from casita.operator.session_metrics import SessionMetrics
 from casita.operator.site_credentials import SiteCredentials, SiteIssued
 from casita.operator.usage import Usage
 from casita.sessions.answer import answer_of
@@ -52,9 +54,10 @@ from casita.sessions.probing import Prober
 from casita.sessions.queue import Queue, RetryLaterError
 from casita.sessions.reconcile import Reconciler
 from casita.sessions.reports import Reports
+from casita.sessions.service_checks import check_part
 from casita.sessions.shares import Shares
 from casita.sessions.site_checks import site_checks
-from casita.sessions.tokens import TokenKeys
+from casita.sessions.token_keys import TokenKeys
 
 logger = logging.getLogger(__name__)
 
@@ -107,11 +110,14 @@ class Process:
         self.cache = Cache(self.queue.add)
         self.reports = Reports(self.queue.add, clock)
         self.shares = Shares(site.quotas, self.queue.add)
-        self._checks = Checks(site_checks(site, clock, os.urandom), self._look_at_all)
+        self._client: KubernetesClient | None = None
+        parts = site_checks(site, clock, os.urandom, keys.root)
+        self._checks = Checks(parts, self._look_at_all, self._check)
         self.metrics = Metrics(self._statuses, lambda: len(self.queue), self._checks.results, clock)
+        self.metrics.registry.register(SessionMetrics(lambda: self.cache.sessions, clock))
         self._authority = authority
         self._keys = keys
-        self._token_keys = TokenKeys(site)
+        self._token_keys = TokenKeys(site, keys.root)
         self._keeper: SiteCredentials | None = None
         self._watches = [
             Watch(resource, namespace, metadata_only=resource is SECRET)
@@ -192,6 +198,7 @@ class Process:
         return f"the first list of {waiting[0]} is not in" if waiting else None
 
     def _wire(self, client: KubernetesClient) -> None:
+        self._client = client
         prober = Prober(self.queue.add)
         effects = Effects(client, self.cache, self._site, self._keys, self._issued, self._clock)
         credentials = BatchCredentials(
@@ -227,10 +234,16 @@ class Process:
 
         In this order, nothing is planned before it is known what is there.
         """
-        self._keeper = SiteCredentials(
-            client, self._site, self._authority, self._site_issued, self._clock
+        keeper = self._keeper = SiteCredentials(
+            client,
+            self._site,
+            self._authority,
+            self._keys.root,
+            self._site_issued,
+            self._clock,
         )
-        self._spawn(self._keeper.run(), "keeper of the site's credentials")
+        self.metrics.site_secrets_failing.set_function(lambda: len(keeper.trouble))
+        self._spawn(keeper.run(), "keeper of the site's credentials")
         self._spawn(self._checks.run(), "checks of the site's parts")
         key_watch = KeyWatch(self._token_keys.read, self._look_at_all)
         self._spawn(key_watch.run(), "watch of the site's keys")
@@ -293,6 +306,10 @@ class Process:
 
         self._spawn(renew(), "renewal of the endpoint's certificate")
         return context
+
+    async def _check(self, request: CheckRequest) -> CheckAnswer:
+        assert self._client is not None  # noqa: S101 - `_wire` comes before the checks
+        return await check_part(request, self._client)
 
     def _issued(self, issued: Issued) -> None:
         self.metrics.issued.labels(kind=issued.kind).inc()

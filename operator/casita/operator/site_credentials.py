@@ -1,47 +1,38 @@
-"""The site's own credentials: the cache's certificate, the pool's join token, the hub's keys.
+"""The site's own credentials: the cache's certificate, tokens of parts, services' keys.
 
-Beside the sessions: the chart's own cache shows a leaf of the system authority, and machines join
-the chart's own HTCondor pool by an IDTOKEN. Both lie in Secrets that pods mount, and are renewed
-here, in place, long before they end. What somebody has damaged is made again.
+Beside the sessions: the chart's own cache shows a leaf of the system authority, and some parts show
+tokens (`casita.operator.site_tokens`). All lie in Secrets that pods mount, and are renewed here, in
+place, long before they end. What somebody has damaged is made again. What services know alone is
+kept beside them (`casita.operator.service_secrets`).
 """
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from casita.clients.errors import ApiError
 from casita.clients.kubernetes import KubernetesClient
-from casita.config import Batch, Hub, Site
-from casita.credentials import idtoken
+from casita.config import Site
 from casita.credentials.errors import CredentialError
-from casita.credentials.keys import KeyFile, idtoken_key_file
 from casita.credentials.system import (
     CACHE_LEAF_LIFETIME,
-    HUB_KEYS,
     new_cache_leaf,
-    new_hub_keys,
 )
-from casita.credentials.token import SigningKey
 from casita.credentials.verify import verify_leaf
 from casita.credentials.x509 import BACKDATE, Authority, Leaf, Role
 from casita.manifests.common import Manifest
 from casita.manifests.resources import SECRET
 from casita.manifests.secrets import cache_tls_files, secret_files, site_secret
-from casita.sessions.tokens import pool_of
+from casita.operator.service_secrets import ServiceSecrets
+from casita.operator.site_tokens import KeptToken, kept_tokens
 
 logger = logging.getLogger(__name__)
 
 LEAF_RENEWED_AT: Final = 2 / 3
-TOKEN_RENEWED_AT: Final = 1 / 2
-
-JOIN_TOKEN_LIFETIME: Final = timedelta(days=7)
-"""Of the token by which machines join the pool: it outlives an operator that is away for days, and
-it cannot submit anything."""
 
 LOOK_SECONDS: Final = 300.0
 """How often the Secrets are looked at, if nothing is due before."""
@@ -78,8 +69,9 @@ class SiteCredentials:
 
     Args:
         client: the API server.
-        site: says which there are; on a site with neither cache nor pool of its own, none.
+        site: says which there are.
         authority: the system authority.
+        root_key: the site's root key.
         issued: is told whatever is made.
         clock: the time.
     """
@@ -89,6 +81,7 @@ class SiteCredentials:
         client: KubernetesClient,
         site: Site,
         authority: Authority,
+        root_key: bytes,
         issued: Callable[[SiteIssued], None],
         clock: Callable[[], datetime],
     ) -> None:
@@ -97,9 +90,9 @@ class SiteCredentials:
         self._authority = authority
         self._issued = issued
         self._clock = clock
+        self._services = ServiceSecrets(client, site, root_key)
         self._trouble: dict[str, str] = {}
-        batch = site.batch
-        self._key = idtoken_key_file(batch.key_file, batch.key_id) if batch else None
+        self._tokens = tuple(kept_tokens(site))
 
     @property
     def trouble(self) -> Mapping[str, str]:
@@ -132,32 +125,17 @@ class SiteCredentials:
         self._trouble[name] = trouble
 
     def _works(self) -> Iterator[tuple[str, Callable[[], Awaitable[datetime]]]]:
-        cache, batch, hub = self._site.cache, self._site.batch, self._site.hub
-        if hub:
-            yield hub.secret, partial(self._keep_hub_keys, hub)
+        cache = self._site.cache
+        for name, work in self._services.works():
+            yield name, partial(self._keep_service, work)
         if cache and cache.tls_secret:
             name = cache.tls_secret
             yield name, partial(self._keep_cache_leaf, name, cache.tls_names)
-        if batch and batch.pool_token_secret and batch.pool_namespace and self._key:
-            name = batch.pool_token_secret
-            yield name, partial(self._keep_join_token, batch, batch.pool_namespace, name, self._key)
+        for token in self._tokens:
+            yield token.secret, partial(self._keep_token, token)
 
-    async def _keep_hub_keys(self, hub: Hub) -> datetime:
-        """Make what hub and proxy know alone; once it is there, it stays as it is."""
-        try:
-            secret = await self._client.read(SECRET, hub.namespace, hub.secret)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            manifest = site_secret(hub.namespace, hub.secret, new_hub_keys())
-            await self._client.create(SECRET, manifest)
-            logger.info("Secret %s/%s made", hub.namespace, hub.secret)
-        else:
-            if missing := [name for name in HUB_KEYS if not secret_files(secret).get(name)]:
-                raise CredentialError(
-                    f"it has no {', '.join(missing)}: delete it, the operator makes it anew, and "
-                    "restart hub and proxy"
-                )
+    async def _keep_service(self, work: Callable[[], Awaitable[None]]) -> datetime:
+        await work()
         return _NEVER
 
     async def _keep_cache_leaf(self, name: str, names: tuple[str, ...]) -> datetime:
@@ -180,11 +158,10 @@ class SiteCredentials:
         await self._write(secret, Renewed(files, issued))
         return leaf_due(leaf)
 
-    async def _keep_join_token(
-        self, batch: Batch, namespace: str, name: str, key_file: KeyFile[SigningKey]
-    ) -> datetime:
-        """Make or renew the token by which machines join the pool."""
-        key, now = key_file.read(), self._clock()
+    async def _keep_token(self, kept: KeptToken) -> datetime:
+        """Make or renew a token in its Secret."""
+        wanted, now = kept.read(), self._clock()
+        namespace, name = kept.namespace, kept.secret
         secret: Manifest | None
         try:
             secret = await self._client.read(SECRET, namespace, name)
@@ -193,12 +170,13 @@ class SiteCredentials:
                 raise
             secret = None
         if secret is not None:
-            due = join_token_due(secret_files(secret), key, batch, now)
+            due = wanted.due(secret_files(secret), now)
             if due > now:
                 return due
-        renewed = new_join_token(key, batch, namespace, name, now)
-        await self._write(secret, renewed)
-        return join_token_due(renewed.files, key, batch, now)
+        token, files = wanted.make(now)
+        issued = SiteIssued(kept.kind, namespace, name, wanted.user, token.id, token.not_after)
+        await self._write(secret, Renewed(files, issued))
+        return wanted.due(files, now)
 
     async def _write(self, present: Manifest | None, renewed: Renewed) -> None:
         """Replace the content of the Secret that was read, or create it."""
@@ -232,29 +210,3 @@ def leaf_due(leaf: Leaf) -> datetime:
     """Return when a certificate of the site is to be renewed."""
     begin = leaf.not_before + BACKDATE
     return begin + min(leaf.not_after - begin, CACHE_LEAF_LIFETIME) * LEAF_RENEWED_AT
-
-
-def new_join_token(
-    key: SigningKey, batch: Batch, namespace: str, name: str, now: datetime
-) -> Renewed:
-    """Make the token by which machines join the pool, for the Secret `name`."""
-    number = os.urandom(16).hex()
-    token = idtoken.execute_token(key, pool_of(batch), JOIN_TOKEN_LIFETIME, now, number)
-    user = f"{idtoken.DAEMON}@{batch.uid_domain}"
-    issued = SiteIssued("join", namespace, name, user, token.id, token.not_after)
-    return Renewed({"token": f"{token.text}\n".encode()}, issued)
-
-
-def join_token_due(
-    files: Mapping[str, bytes], key: SigningKey, batch: Batch, now: datetime
-) -> datetime:
-    """Return when the join token is to be renewed: now if it is not what would be made now."""
-    wanted = idtoken.expected_claims(pool_of(batch), idtoken.DAEMON, idtoken.EXECUTE_SCOPE)
-    try:
-        said = idtoken.claims(key, files.get("token", b"").decode("ascii", "replace"))
-        same = all(said.get(name) == value for name, value in wanted.items())
-        begin, end = (datetime.fromtimestamp(said[name], UTC) for name in ("iat", "exp"))
-    except (CredentialError, KeyError, TypeError) as error:
-        logger.warning("the pool's join token is made again: %s", error)
-        return now
-    return begin + (end - begin) * TOKEN_RENEWED_AT if same else now

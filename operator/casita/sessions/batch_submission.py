@@ -8,14 +8,16 @@ from typing import Final
 from casita.api.session import SessionSpec, WorkerPool
 from casita.clients.batch.jobs import Account, WorkerJob
 from casita.clients.kubernetes import KubernetesClient
-from casita.config import Batch, Site, Universe
+from casita.config import Batch, Profile, Site, Universe
 from casita.credentials import idtoken
 from casita.credentials.errors import CredentialError, SigningKeyError
 from casita.manifests.common import Owner
+from casita.manifests.inference import inference_environment
 from casita.manifests.resources import SECRET
 from casita.manifests.secrets import AUTHORITY, addresses, secret_name
 from casita.sessions.issuing import Issued, Keys, make_batch_leaf, read_authority
-from casita.sessions.tokens import TokenKeys, pool_of
+from casita.sessions.token_keys import TokenKeys
+from casita.sessions.tokens import pool_of
 
 TOKEN_LIFE: Final = timedelta(minutes=10)
 """Of the token of a few operations in a row: longer than they may take."""
@@ -62,9 +64,15 @@ def worker_job(
         first_port=workers.first_port,
         last_port=workers.last_port,
         contact_address=workers.contact_address,
-        environment=workers.environment,
+        environment={**workers.environment, **_inference(site, profile)},
         directives=workers.directives,
     )
+
+
+def _inference(site: Site, profile: Profile | None) -> Mapping[str, str]:
+    """Return the variables of an inference service; the chart's own is in the cluster alone."""
+    server = site.inference_server(profile) if profile else None
+    return {} if server is None or server.health_url else inference_environment(server)
 
 
 def leaf_life(job: WorkerJob) -> timedelta:

@@ -6,7 +6,9 @@ from typing import Final
 from casita.api.conditions import Reason
 from casita.clients.checking.request import CheckAnswer, CheckReason
 
-CACHE_REASONS: Final[Mapping[CheckReason, Reason]] = {
+Reasons = Mapping[CheckReason, Reason]
+
+CACHE_REASONS: Final[Reasons] = {
     CheckReason.ANSWERED: Reason.READABLE,
     CheckReason.UNREACHABLE: Reason.CACHE_UNREACHABLE,
     CheckReason.NO_ANSWER: Reason.CACHE_UNREACHABLE,
@@ -20,7 +22,7 @@ CACHE_REASONS: Final[Mapping[CheckReason, Reason]] = {
     CheckReason.CHECK_FAILED: Reason.NOT_TRIED,
 }
 
-SCHEDD_REASONS: Final[Mapping[CheckReason, Reason]] = {
+SCHEDD_REASONS: Final[Reasons] = {
     CheckReason.ANSWERED: Reason.SERVED,
     CheckReason.UNREACHABLE: Reason.SCHEDD_UNREACHABLE,
     CheckReason.NO_ANSWER: Reason.SCHEDD_UNREACHABLE,
@@ -33,14 +35,28 @@ SCHEDD_REASONS: Final[Mapping[CheckReason, Reason]] = {
 }
 
 
-def told(
-    answer: CheckAnswer | None, reasons: Mapping[CheckReason, Reason]
-) -> tuple[bool | None, Reason, str]:
+def _of_service(unreachable: Reason, refused: Reason) -> Reasons:
+    return {
+        CheckReason.ANSWERED: Reason.ANSWERED,
+        CheckReason.UNREACHABLE: unreachable,
+        CheckReason.NO_ANSWER: unreachable,
+        CheckReason.NOT_UNDERSTOOD: unreachable,
+        CheckReason.TOKEN_REFUSED: refused,
+        CheckReason.CHECK_FAILED: Reason.NOT_TRIED,
+    }
+
+
+INFERENCE_REASONS: Final = _of_service(Reason.INFERENCE_UNREACHABLE, Reason.INFERENCE_UNREACHABLE)
+TRACKING_REASONS: Final = _of_service(Reason.TRACKING_UNREACHABLE, Reason.TRACKING_REFUSED)
+COLUMNS_REASONS: Final = _of_service(Reason.COLUMNS_UNREACHABLE, Reason.COLUMNS_REFUSED)
+
+
+def told(answer: CheckAnswer | None, reasons: Reasons) -> tuple[bool | None, Reason, str]:
     """Return status, reason and message of a condition that rests on a check.
 
     Args:
         answer: the check's verdict; `None` before the first.
-        reasons: `CACHE_REASONS` or `SCHEDD_REASONS`.
+        reasons: those of the part, such as `CACHE_REASONS`.
     """
     if answer is None:
         return None, Reason.NOT_TRIED, "being tried"

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from casita.clients.checking.process import run_check
 from casita.clients.checking.request import CheckAnswer, CheckReason, CheckRequest
 from casita.credentials.errors import CredentialError
 
@@ -19,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 CACHE: Final = "cache"
 SCHEDD: Final = "schedd"
+TRACKING: Final = "tracking"
+COLUMNS: Final = "columns"
 
 REPEAT_SECONDS: Final = 60.0
 """A part that works is asked again this often."""
@@ -56,7 +57,7 @@ class Checks:
         self,
         parts: Mapping[str, Callable[[], CheckRequest]],
         changed: Callable[[], None],
-        check: Callable[[CheckRequest], Awaitable[CheckAnswer]] = run_check,
+        check: Callable[[CheckRequest], Awaitable[CheckAnswer]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._parts = dict(parts)
@@ -106,6 +107,11 @@ class Checks:
         except CredentialError as error:
             return CheckAnswer(CheckReason.KEY_UNUSABLE, str(error))
         return await self._check(request)
+
+
+def inference_part(server: str) -> str:
+    """Return the name of the check of an inference server."""
+    return f"inference/{server}"
 
 
 def is_verdict(answer: CheckAnswer, before: CheckAnswer | None, failures: int) -> bool:

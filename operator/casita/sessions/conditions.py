@@ -30,6 +30,7 @@ from casita.sessions.observed import Child
 from casita.sessions.plan import Plan
 from casita.sessions.pods import plan_pools
 from casita.sessions.scaling import PoolPlan
+from casita.sessions.services_ready import services_ready
 from casita.sessions.tokens import data_prefix, token_names
 from casita.sessions.view import View, find
 from casita.sessions.workers_ready import pool_status, workers_ready
@@ -115,6 +116,7 @@ def _verdicts(
         ConditionType.ROUTE_READY: _route_ready(view, scheduler, findings, mine),
         ConditionType.WORKERS_READY: workers_ready(view, findings, pools, previous),
         ConditionType.DATA_READY: _data_ready(view, findings, previous),
+        ConditionType.SERVICES_READY: services_ready(view, findings, previous),
     }
     verdicts.update(findings.problems)
     missing = next(

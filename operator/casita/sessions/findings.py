@@ -33,7 +33,7 @@ class Findings:
         problems: what could not be done in this pass, by the condition that it concerns.
         probe: last proof of the route; `None` before the first.
         unreachable: workers that the scheduler cannot dial, with the error it met.
-        answers: what the site's cache and schedd last answered the operator.
+        answers: what the site's parts last answered the operator.
         mismatches: lines by the scheduler on versions that differ.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from casita.credentials.errors import SigningKeyError
-from casita.sessions.tokens import Material
+from casita.sessions.token_keys import Material
 
 PAUSE_SECONDS: Final = 10.0
 """A look is a `stat` of each file; kubelets take a minute or two to bring a new key anyway."""

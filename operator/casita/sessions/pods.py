@@ -39,7 +39,14 @@ def plan_pods(view: View, mine: list[Child], fingerprint: str) -> PodsPlan:
     spec, site, owner = view.spec, view.site, view.owner
     profile = site.profile(spec.profile)
     assert profile is not None  # noqa: S101 - `refuse` came first
-    template = Template(owner, site, spec.image or profile.image, fingerprint, profile.mounts)
+    template = Template(
+        owner,
+        site,
+        spec.image or profile.image,
+        fingerprint,
+        profile.mounts,
+        site.inference_server(profile),
+    )
     scheduler = scheduler_pod(
         template,
         spec.scheduler,

@@ -34,7 +34,7 @@ from casita.sessions.reports import Reports
 from casita.sessions.scaling import Failures
 from casita.sessions.shares import Shares
 from casita.sessions.telling import Teller
-from casita.sessions.tokens import Material, TokenKeys
+from casita.sessions.token_keys import Material, TokenKeys
 from casita.sessions.view import View
 
 _ROUNDS: Final = 3

@@ -12,7 +12,8 @@ from casita.api.session import SessionSpec
 from casita.config import Site
 from casita.manifests.secrets import TOKEN_FILES, TOKENS
 from casita.sessions.observed import Child, parse_time
-from casita.sessions.tokens import Material, token_names, tokens_hash
+from casita.sessions.token_keys import Material
+from casita.sessions.tokens import token_names, tokens_hash
 
 RENEWED_AT: Final = 1 / 2
 """Share of its life after which a token is renewed: a connection keeps the token that it began

@@ -14,8 +14,9 @@ from casita.sessions.cache import Cache, SessionKey
 from casita.sessions.issuing import Issued
 from casita.sessions.objects import Objects
 from casita.sessions.observed import Child
+from casita.sessions.token_keys import Material
 from casita.sessions.token_plan import TokenPlan
-from casita.sessions.tokens import Material, make_tokens, tokens_damage
+from casita.sessions.tokens import make_tokens, tokens_damage
 from casita.sessions.view import View
 
 logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class TokenSecrets:
     ) -> bool:
         """Read a Secret that somebody else may have changed."""
         secret = await self._client.read(SECRET, view.owner.namespace, child.name)
-        trouble = tokens_damage(secret, view.spec, view.site, material, self._clock())
+        trouble = tokens_damage(secret, view.owner, view.spec, view.site, material, self._clock())
         if trouble is None:
             self._cache.settled(key, child.key)
             return False

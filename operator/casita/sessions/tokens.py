@@ -1,15 +1,14 @@
 """A session's tokens: which it gets, how they are made, and what is wrong with them.
 
 Pure: keys, time and randomness are passed in. The IDTOKEN names the session's own user at the pool;
-the macaroon reads below one directory of the cache. Both lie in one Secret beside the certificate
-that the cache is known by, and are renewed together.
+the macaroon reads below one directory of the cache; the site's own services have tokens of their
+own (`casita.sessions.service_tokens`). All lie in one Secret beside the certificate that the cache
+is known by, and are renewed together.
 """
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,7 +17,7 @@ from casita.api.names import TOKENS_ANNOTATION
 from casita.api.paths import as_prefix
 from casita.api.session import SessionSpec
 from casita.config import Batch, Site
-from casita.credentials import idtoken, keys, macaroon
+from casita.credentials import idtoken, macaroon
 from casita.credentials.errors import CredentialError
 from casita.credentials.token import SigningKey, Token
 from casita.manifests.common import Manifest, Owner, planned_hash
@@ -30,40 +29,16 @@ from casita.manifests.secrets import (
     tokens_secret,
 )
 from casita.sessions.observed import parse_time
+from casita.sessions.service_tokens import (
+    make_service_tokens,
+    read_service_tokens,
+    service_names,
+    service_said,
+)
+from casita.sessions.token_keys import Material
 
 TOKENS_FORMAT: Final = 1
 """To be raised by a release that puts something else into the Secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What tokens are made with, as it is now; what the site has not, is `None`."""
-
-    idtoken: SigningKey | None = None
-    macaroon: SigningKey | None = None
-    cache_authority: bytes | None = None
-
-
-class TokenKeys:
-    """The site's key files for tokens."""
-
-    def __init__(self, site: Site) -> None:
-        batch, cache = site.batch, site.cache
-        self._idtoken = keys.idtoken_key_file(batch.key_file, batch.key_id) if batch else None
-        self._macaroon = keys.macaroon_key_file(cache.key_file) if cache else None
-        self._authority = keys.authority_file(cache.authority_file) if cache else None
-
-    def read(self) -> Material:
-        """Return what the files hold now.
-
-        Raises:
-            SigningKeyError: one is missing or cannot be used.
-        """
-        return Material(
-            self._idtoken.read() if self._idtoken else None,
-            self._macaroon.read() if self._macaroon else None,
-            self._authority.read() if self._authority else None,
-        )
 
 
 def data_prefix(spec: SessionSpec, site: Site) -> str | None:
@@ -82,7 +57,8 @@ def data_prefix(spec: SessionSpec, site: Site) -> str | None:
 def token_names(spec: SessionSpec, site: Site) -> tuple[str, ...]:
     """Return the names of the tokens that the session gets; it has no Secret of them if none."""
     batch = (IDTOKEN,) if site.batch else ()
-    return batch + ((MACAROON,) if data_prefix(spec, site) else ())
+    data = (MACAROON,) if data_prefix(spec, site) else ()
+    return batch + data + service_names(site)
 
 
 def tokens_hash(spec: SessionSpec, site: Site, material: Material) -> str:
@@ -92,6 +68,7 @@ def tokens_hash(spec: SessionSpec, site: Site, material: Material) -> str:
     made again.
     """
     said: dict[str, Any] = {"format": TOKENS_FORMAT, "user": spec.user}
+    said.update(service_said(site, material))
     if site.batch and material.idtoken:
         said[IDTOKEN] = {
             "trustDomain": site.batch.trust_domain,
@@ -163,12 +140,20 @@ def make_tokens(
         tokens[MACAROON] = token
         files["xcache_token"] = _line(token)
         files["xcache-ca.pem"] = material.cache_authority or b""
+    services, more = make_service_tokens(owner, spec, site, material, now, random)
+    tokens.update(services)
+    files.update(more)
     planned = tokens_hash(spec, site, material)
     return tokens, tokens_secret(owner, fingerprint, tokens, files, planned)
 
 
 def tokens_damage(
-    secret: Manifest, spec: SessionSpec, site: Site, material: Material, now: datetime
+    secret: Manifest,
+    owner: Owner,
+    spec: SessionSpec,
+    site: Site,
+    material: Material,
+    now: datetime,
 ) -> str | None:
     """Say what is wrong with the Secret of tokens, or `None` if it is whole, valid and as made."""
     files = secret_files(secret)
@@ -183,6 +168,7 @@ def tokens_damage(
             )
             if files.get("xcache-ca.pem") != material.cache_authority:
                 return "xcache-ca.pem is not as it was made"
+        found.update(read_service_tokens(files, owner, spec, site, material))
     except CredentialError as error:
         return str(error)
     over = [name for name, token in found.items() if token.not_after <= now]
@@ -215,8 +201,8 @@ def _read_macaroon(
     """Read a macaroon; when it was made stands in the annotation alone, so that is believed."""
     text = _text(files, "xcache_token")
     identifier, *said = macaroon.read(key, location, text)
-    end = _end(said)
-    if tuple(said) != macaroon.caveats(spec.user, prefix, end):
+    end = macaroon.end_of(said)
+    if end is None or tuple(said) != macaroon.caveats(spec.user, prefix, end):
         raise CredentialError("xcache_token is not of this session")
     try:
         annotation = (secret["metadata"].get("annotations") or {})[TOKENS_ANNOTATION]
@@ -224,14 +210,6 @@ def _read_macaroon(
     except (KeyError, ValueError, TypeError) as error:
         raise CredentialError("its annotations are not of its tokens") from error
     return Token(text, identifier, begin, end)
-
-
-def _end(said: list[str]) -> datetime:
-    match = re.fullmatch(r"before:(.+)", said[-1]) if said else None
-    try:
-        return parse_time(match[1] if match else "")
-    except ValueError as error:
-        raise CredentialError("xcache_token is not of this session") from error
 
 
 def _text(files: Mapping[str, bytes], name: str) -> str:

@@ -13,7 +13,7 @@ from casita.manifests.common import Manifest, Owner
 from casita.manifests.resources import Resource
 from casita.sessions.demand import Demand
 from casita.sessions.observed import Child, ChildKey
-from casita.sessions.tokens import Material
+from casita.sessions.token_keys import Material
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from casita.clients.checking.cache import check_cache
 from casita.clients.checking.request import (
     CacheCheck,
     CheckAnswer,
-    CheckRequest,
+    ProcessCheck,
     decode_request,
     encode_answer,
 )
@@ -30,7 +30,7 @@ def main() -> None:
     program.end_with(encode_answer(CheckAnswer(answer.reason, answer.message, took)), output)
 
 
-def _check(request: CheckRequest, seconds: int, step: program.Step) -> CheckAnswer:
+def _check(request: ProcessCheck, seconds: int, step: program.Step) -> CheckAnswer:
     if isinstance(request, CacheCheck):
         return check_cache(request, seconds, step)
     return check_schedd(request, Path(os.environ["XDG_RUNTIME_DIR"]) / "log", step)

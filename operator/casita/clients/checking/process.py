@@ -8,7 +8,7 @@ from typing import Final
 from casita.clients.checking.request import (
     CheckAnswer,
     CheckReason,
-    CheckRequest,
+    ProcessCheck,
     decode_answer,
     encode_request,
 )
@@ -26,7 +26,7 @@ _MAX_MESSAGE: Final = 900
 
 
 async def run_check(
-    request: CheckRequest,
+    request: ProcessCheck,
     seconds: float = TIMEOUT_SECONDS,
     program: tuple[str, ...] = PROGRAM,
 ) -> CheckAnswer:
@@ -51,7 +51,7 @@ async def run_check(
     return replace(answer, message=clean(answer.message, secrets)[:_MAX_MESSAGE], seconds=took)
 
 
-def _answer(request: CheckRequest, outcome: Outcome, seconds: float) -> CheckAnswer:
+def _answer(request: ProcessCheck, outcome: Outcome, seconds: float) -> CheckAnswer:
     if outcome.timed_out:
         doing = outcome.step or f"the check of {request.what} began"
         return CheckAnswer(CheckReason.NO_ANSWER, f"no answer within {seconds:g} s: {doing}")

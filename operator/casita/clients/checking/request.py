@@ -4,6 +4,7 @@ Standard library only: the program that checks starts anew for each check and im
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -87,7 +88,41 @@ class ScheddCheck:
         return f"the schedd {self.schedd} of the collector {self.collector}"
 
 
-CheckRequest = CacheCheck | ScheddCheck
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """The pods behind a service, to say why it does not answer."""
+
+    namespace: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCheck:
+    """Whether a service answers one HTTP request as sessions need it to.
+
+    Attributes:
+        service: how messages call it.
+        url: what is asked for.
+        method: of HTTP.
+        token: shown as a bearer's; empty if none is.
+        pods: those behind it, if the operator may look at them.
+    """
+
+    service: str
+    url: str
+    method: str = "GET"
+    token: str = field(default="", repr=False)
+    pods: Pods | None = None
+
+    @property
+    def what(self) -> str:
+        """What is checked, in messages."""
+        return f"{self.service} at {self.url.partition('?')[0]}"
+
+
+ProcessCheck = CacheCheck | ScheddCheck
+"""A check that is a process of its own."""
+CheckRequest = ProcessCheck | ServiceCheck
 
 KINDS: Final[dict[str, type[CacheCheck] | type[ScheddCheck]]] = {
     "cache": CacheCheck,
@@ -115,13 +150,13 @@ class CheckAnswer:
         return self.reason is CheckReason.ANSWERED
 
 
-def encode_request(request: CheckRequest, seconds: float) -> bytes:
+def encode_request(request: ProcessCheck, seconds: float) -> bytes:
     """Return the program's input: a check that may take `seconds`."""
     kind = next(name for name, model in KINDS.items() if isinstance(request, model))
     return json.dumps({"check": kind, "timeout": seconds, **asdict(request)}).encode()
 
 
-def decode_request(text: bytes) -> tuple[CheckRequest, float]:
+def decode_request(text: bytes) -> tuple[ProcessCheck, float]:
     """Read the program's input.
 
     Raises:

@@ -19,6 +19,7 @@ TITLES: Final = {
     ConditionType.ROUTE_READY: "Way in from outside",
     ConditionType.WORKERS_READY: "Workers",
     ConditionType.DATA_READY: "Data",
+    ConditionType.SERVICES_READY: "Services",
 }
 
 _SERVICES: Final = {
@@ -34,6 +35,8 @@ _CREDENTIALS: Final = {
     "client": "Certificate of your notebook",
     "idtoken": "Token for the batch system",
     "macaroon": "Token for data",
+    "mlflow": "Token for tracking",
+    "servicex": "Token for ServiceX",
 }
 
 _WAYS: Final = frozenset({Reason.STARTING, Reason.ISSUING, Reason.SCALING})

@@ -51,6 +51,11 @@ CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
     # In-cluster configuration: services know nothing of the hub's own variables.
     KUBERNETES_SERVICE_HOST: kubernetes.default.svc
     KUBERNETES_SERVICE_PORT: "443"
+# Without a url: no way of the proxy leads to it.
+- name: metrics
+  display: false
+  environment: {JUPYTERHUB_API_URL: http://127.0.0.1:8081/hub/api}
+  command: [/opt/casita/bin/python3, -m, casita.hub.metrics, --port=8083]
 {{- if $cull.enabled }}
 - name: cull
   display: false
@@ -67,6 +72,12 @@ CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
     - --cull-admin-users={{ $cull.adminUsers }}
     - --remove-named-servers={{ $cull.removeNamedServers }}
 {{- end }}
+{{- if include "casita.mlflow.own" . }}
+# Its token comes by a variable (casita.hub.configuration).
+- name: mlflow
+  url: {{ include "casita.mlflow.serverUrl" . }}
+  oauth_no_confirm: true
+{{- end }}
 {{- range $name, $service := .Values.hub.services }}
 {{ list (merge (dict "name" $name) $service) | toYaml }}
 {{- end }}
@@ -74,11 +85,14 @@ CasitaSpawner: {{- include "jupyterhub.config.spawner" . | nindent 2 }}
 
 {{- define "jupyterhub.config.roles" -}}
 - name: user
-  scopes: [self, "access:services!service=status"]
+  scopes: [self, "access:services!service=status"{{ if include "casita.mlflow.own" . }}, "access:services!service=mlflow"{{ end }}]
 - name: status
   services: [status]
   # Who has which server; to start and stop those of whoever presses a button.
   scopes: [list:users, "read:users:name", "read:users:activity", "read:servers", servers]
+- name: metrics
+  services: [metrics]
+  scopes: ["read:metrics"]
 {{- if .Values.cull.enabled }}
 - name: cull
   services: [cull]

@@ -1,6 +1,9 @@
 {{- define "jupyterhub.name.hub" -}}
 {{ .Release.Name }}-hub
 {{- end }}
+{{- define "jupyterhub.name.metrics" -}}
+{{ .Release.Name }}-hub-metrics
+{{- end }}
 {{- define "jupyterhub.name.proxy" -}}
 {{ .Release.Name }}-proxy
 {{- end }}
@@ -13,6 +16,9 @@
 
 {{- define "jupyterhub.hub.labels" -}}
 {{ include "casita.labels" (dict "root" . "name" "jupyterhub" "component" "hub") }}
+{{- end }}
+{{- define "jupyterhub.metricsLabels" -}}
+{{ include "casita.labels" (dict "root" . "name" "jupyterhub" "component" "metrics") }}
 {{- end }}
 {{- define "jupyterhub.proxy.labels" -}}
 {{ include "casita.labels" (dict "root" . "name" "jupyterhub-proxy" "component" "proxy") }}

@@ -13,11 +13,15 @@ containers:
   - name: hub
     image: {{ include "casita.image" (dict "root" . "image" $hub.image) }}
     imagePullPolicy: {{ .Values.global.imagePullPolicy }}
-    args: [--config=/etc/jupyterhub/jupyterhub_config.json]
+    args: [--config=/etc/jupyterhub/jupyterhub_config.py]
     env:
       {{- range $name, $key := dict "CONFIGPROXY_AUTH_TOKEN" "proxy-token" "JUPYTERHUB_CRYPT_KEY" "crypt-key" "JPY_COOKIE_SECRET" "cookie-secret" }}
       - name: {{ $name }}
         valueFrom: {secretKeyRef: {name: {{ include "casita.hub.secret" $ }}, key: {{ $key }}}}
+      {{- end }}
+      {{- if include "casita.mlflow.own" . }}
+      - name: JUPYTERHUB_SERVICE_TOKEN_MLFLOW
+        valueFrom: {secretKeyRef: {name: {{ include "casita.hub.secret" . }}, key: mlflow-token}}
       {{- end }}
       {{- if $hub.authorityConfigMap }}
       - {name: SSL_CERT_FILE, value: /etc/casita/authority/ca.crt}
@@ -29,6 +33,7 @@ containers:
     ports:
       - {name: hub, containerPort: 8081}
       - {name: status, containerPort: 8082}
+      - {name: metrics, containerPort: 8083}
     readinessProbe:
       httpGet: {path: /hub/health, port: hub}
       periodSeconds: 2

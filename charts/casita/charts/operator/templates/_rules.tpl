@@ -61,6 +61,27 @@
 {{- end }}
 {{- end }}
 
+{{/* Role over one of the site's own Secrets, which the operator makes. Call with a dict: root,
+namespace, secret, verbs. */}}
+{{- define "operator.siteRole" -}}
+{{- $root := .root -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ include "operator.name.site" $root }}
+  namespace: {{ .namespace }}
+  labels: {{- include "operator.labels" $root | nindent 4 }}
+rules:
+  # Kubernetes cannot restrict creation by name.
+  - apiGroups: [""]
+    resources: [secrets]
+    verbs: [create]
+  - apiGroups: [""]
+    resources: [secrets]
+    resourceNames: [{{ .secret }}]
+    verbs: {{ toJson .verbs }}
+{{- end }}
+
 {{/* Binds the operator to its Role for the site's own Secrets. Call with a list: root, namespace. */}}
 {{- define "operator.siteBinding" -}}
 {{- $root := index . 0 -}}

@@ -1,4 +1,4 @@
-{{/* site.yaml, the configuration that operator and hub read (operator/casita/config.py). */}}
+{{/* site.yaml, the configuration that operator and hub read (operator/casita/config). */}}
 {{- define "operator.site" -}}
 {{- $global := .Values.global -}}
 domain: {{ $global.domain }}
@@ -23,6 +23,7 @@ hub:
   namespace: {{ include "casita.hub.namespace" . }}
   secret: {{ include "casita.hub.secret" . }}
 {{- end }}
+{{- include "operator.site.services" . }}
 workers: {{- toYaml .Values.workers | nindent 2 }}
 quotas: {{- include "operator.site.quotas" . | nindent 2 }}
 defaultProfile: {{ .Values.defaultProfile }}
@@ -80,6 +81,52 @@ authorityFile: {{ ternary "/etc/casita/cache-authority/ca.pem" "/etc/casita/syst
 tlsSecret: {{ include "casita.cache.tlsSecret" . }}
 tlsNames: {{- include "casita.cache.tlsNames" . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{/* What sessions find beside them: inference, tracking, columns. */}}
+{{- define "operator.site.services" -}}
+{{- if .Values.global.triton.enabled }}
+inference: {{- include "operator.site.inference" . | nindent 2 }}
+{{- end }}
+{{- if .Values.global.mlflow.enabled }}
+tracking:
+  url: {{ include "casita.mlflow.url" . }}
+  {{- if include "casita.mlflow.own" . }}
+  namespace: {{ include "casita.mlflow.namespace" . }}
+  secret: {{ include "casita.mlflow.secret" . }}
+  {{- end }}
+{{- end }}
+{{- if .Values.global.servicex.enabled }}
+columns:
+  url: {{ include "casita.servicex.url" . }}
+  {{- if include "casita.servicex.own" . }}
+  namespace: {{ include "casita.servicex.namespace" . }}
+  secret: {{ include "casita.servicex.secret" . }}
+  {{- end }}
+  {{- if include "casita.servicex.dataTokenMade" . }}
+  data:
+    namespace: {{ include "casita.servicex.transformers" . }}
+    secret: {{ include "casita.servicex.dataTokenSecret" . }}
+    pathPrefix: {{ .Values.global.servicex.transformers.dataPathPrefix | default .Values.global.cache.pathPrefix }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "operator.site.inference" -}}
+{{- $own := include "casita.triton.own" . -}}
+{{- if $own }}
+namespace: {{ include "casita.triton.namespace" . }}
+{{- end }}
+servers:
+  {{- range $name, $_ := include "casita.triton.servers" . | fromYaml }}
+  {{- $server := dict "root" $ "server" $name }}
+  - name: {{ $name }}
+    url: {{ include "casita.triton.url" $server }}
+    {{- if $own }}
+    healthUrl: {{ include "casita.triton.healthUrl" $server }}
+    {{- end }}
+  {{- else }} []
+  {{- end }}
 {{- end }}
 
 {{/* Of the most cores, 0 in a value stands for no limit, which the operator calls none. */}}
