@@ -1,22 +1,29 @@
 """casita on a cluster: ``python -m tests.facility install``, as an admin would by hand."""
 
 import argparse
+import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests import origin
+from casita.config import Site
+from tests import origin, prometheus, services
 from tests.cluster.access import gateway_address, helm, image_references, kubeconfig
+from tests.cluster.images import services_wanted
 from tests.cluster.locations import REPOSITORY, state
 from tests.cluster.steps import Steps
-from tests.support import hub_certificate
+from tests.support import hub_certificate, kubectl
 
 RELEASE = "casita"
 NAMESPACE = "casita-system"
+CHART = REPOSITORY / "charts/casita"
 VALUES = REPOSITORY / "tests/cluster/values.yaml"
+SERVICES = REPOSITORY / "tests/cluster/services.yaml"
+"""Over `VALUES` where SERVICES=1 asks for the services around sessions."""
 
 
 def image_values(reference: str) -> dict[str, str]:
@@ -26,13 +33,22 @@ def image_values(reference: str) -> dict[str, str]:
     return {"registry": registry, "repository": repository, "tag": tag}
 
 
+def values_files() -> list[Path]:
+    """Return the files of values of the facility that is wanted on the cluster that is up."""
+    own = state() / "values.yaml"
+    own.write_text(yaml.safe_dump(overrides(image_references(), gateway_address())))
+    return [VALUES, *([SERVICES] if services_wanted() else []), own]
+
+
 def overrides(references: dict[str, str], address: str | None) -> dict[str, Any]:
     """Return the values that only this cluster knows: its images, and the gateway's address."""
+    operator = {"image": image_values(references["operator"])}
     notebook = {"image": image_values(references["notebook"])}
     service = {"service": {"type": "ClusterIP", "externalIPs": [address]}} if address else {}
+    services = service_overrides(references) if services_wanted() else {}
     return {
         "operator": {
-            "image": image_values(references["operator"]),
+            **operator,
             "profiles": {"default": notebook, "closed": notebook},
         },
         "traefik": {"image": image_values(references["traefik"]), **service},
@@ -46,25 +62,58 @@ def overrides(references: dict[str, str], address: str | None) -> dict[str, Any]
         },
         "xcache": {
             "image": image_values(references["xcache"]),
+            "metrics": operator,
+        },
+        **services,
+    }
+
+
+def service_overrides(references: dict[str, str]) -> dict[str, Any]:
+    """Return the images of the services around sessions."""
+    return {
+        "triton": {
+            "servers": {"default": {"image": image_values(references["triton"])}},
             "metrics": {"image": image_values(references["operator"])},
         },
+        "mlflow": {"image": image_values(references["mlflow"])},
     }
 
 
 def install(steps: Steps) -> None:
     """Install or upgrade the chart, and wait until its parts are ready."""
-    found = state() / "values.yaml"
-    found.write_text(yaml.safe_dump(overrides(image_references(), gateway_address())))
     with steps.step("a test origin for the cache"):
         origin.install(image_references()["origin"], NAMESPACE)
+    if services_wanted():
+        services.prepare(image_references(), steps)
     with steps.step("casita: helm upgrade --install"):
+        files = [word for file in values_files() for word in ("--values", str(file))]
         run_helm(
-            *("upgrade", "--install", RELEASE, str(REPOSITORY / "charts/casita")),
-            *("--namespace", NAMESPACE, "--create-namespace"),
-            *("--values", str(VALUES), "--values", str(found)),
+            *("upgrade", "--install", RELEASE, str(CHART)),
+            *("--namespace", NAMESPACE, "--create-namespace", *files),
             *("--wait", "--timeout", "5m"),
         )
     hub_certificate.install()
+    if services_wanted():
+        prometheus.take_rules()
+    if services_wanted():
+        prometheus.take_rules()
+
+
+def installed_site() -> Site:
+    """Return the site's configuration, as the operator that is installed reads it."""
+    where = ("-n", NAMESPACE, "get", "configmap", f"{RELEASE}-operator", "-o", "json")
+    found = json.loads(kubectl.run(*where))
+    return Site.model_validate(yaml.safe_load(found["data"]["site.yaml"]))
+
+
+def template(values: dict[str, Any]) -> str:
+    """Return what the chart renders with further values, its hooks left out."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(values, file)
+        file.flush()
+        files = [word for one in (*values_files(), file.name) for word in ("--values", str(one))]
+        where = ("--namespace", NAMESPACE)
+        return run_helm("template", RELEASE, str(CHART), *where, "--no-hooks", *files)
 
 
 def run_helm(*arguments: str) -> str:

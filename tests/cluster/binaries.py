@@ -74,6 +74,7 @@ PROGRAMS = {
         Program("kube-router"),
         Program("helm", package="helm.sh/helm/v3/cmd/helm"),
         Program("traefik", package="github.com/traefik/traefik/v3/cmd/traefik"),
+        Program("versitygw", package="github.com/versity/versitygw/cmd/versitygw"),
         Program("keda-adapter", package="github.com/kedacore/keda/v2/cmd/adapter", module="keda"),
         Program("keda-operator", package="github.com/kedacore/keda/v2/cmd/operator", module="keda"),
     )

@@ -20,6 +20,23 @@ def create() -> None:
             (MOUNT / "cgroup.subtree_control").write_text(f"+{controller}")
 
 
+def memory_bytes(mount: Path = MOUNT) -> int | None:
+    """Memory of all pods together, without what the kernel can drop at once; None if unknown.
+
+    It is what the kubelet calls the working set.
+    """
+    for folder, usage, cached in (
+        (mount / NAME, "memory.current", "inactive_file"),
+        (mount / "memory" / NAME, "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        if (folder / usage).exists():
+            figures = dict(
+                line.split() for line in (folder / "memory.stat").read_text().splitlines()
+            )
+            return int((folder / usage).read_text()) - int(figures[cached])
+    return None
+
+
 def remove() -> None:
     """Remove the group and all below it; nothing must run in it any more."""
     wait.until(_removed, "control groups: removed", seconds=10)

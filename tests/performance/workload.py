@@ -31,7 +31,7 @@ from casita.sessions.probing import Prober
 from casita.sessions.reconcile import Reconciler
 from casita.sessions.reports import Reports
 from casita.sessions.shares import Shares
-from casita.sessions.tokens import TokenKeys
+from casita.sessions.token_keys import TokenKeys
 
 PLACEHOLDER_UID: Final = "00000000-0000-4000-8000-000000000000"
 """Stands for the uid that the server gives to the session; as long as a real one."""

@@ -150,7 +150,7 @@ class Hub:
     def _serve(self, name: str, options: Sequence[str], **here: Any) -> None:
         """Have a service run as the chart has it, but here, and with these options."""
         data = render(VALUES).one("ConfigMap", "casita-hub", "casita-hub")["data"]
-        chart = json.loads(data["jupyterhub_config.json"])["JupyterHub"]
+        chart = json.loads(data["chart.json"])["JupyterHub"]
         (service,) = (found for found in chart["services"] if found["name"] == name)
         said = {option.partition("=")[0] for option in options}
         chosen = [word for word in service["command"][1:] if word.partition("=")[0] not in said]

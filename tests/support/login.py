@@ -66,14 +66,15 @@ async def real_provider() -> AsyncIterator[Keycloak]:
                 rollback()
 
 
-def upgrade(values: Json) -> None:
-    """Change the facility's values, as an admin does."""
+def upgrade(values: Json, *, wait: bool = True) -> None:
+    """Change the facility's values, as an admin does; `wait` until all pods are ready."""
+    waiting = ("--wait", "--timeout=4m") if wait else ()
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(values, file)
         file.flush()
         run_helm(
             *("upgrade", RELEASE, str(REPOSITORY / "charts/casita"), "--namespace", SYSTEM),
-            *("--reset-then-reuse-values", "--values", file.name, "--wait", "--timeout=4m"),
+            *("--reset-then-reuse-values", "--values", file.name, *waiting),
         )
 
 

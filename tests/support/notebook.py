@@ -12,13 +12,21 @@ from casita.hub.notebook import (
     notebook_mounts,
     notebook_volumes,
 )
+from casita.hub.services import service_environment, service_labels
+from tests.facility import installed_site
 from tests.support.pods import RESTRICTED, UNPRIVILEGED
 
 __all__ = ["CONDOR_TOKENS", "RUNTIME", "notebook_pod"]
 
 
 def notebook_pod(
-    namespace: str, session: str, image: str, name: str = "", *, mounted: str | None = None
+    namespace: str,
+    session: str,
+    image: str,
+    name: str = "",
+    *,
+    mounted: str | None = None,
+    profile: str = "",
 ) -> dict[str, Any]:
     """Return a pod that sleeps, for commands to be run in.
 
@@ -28,16 +36,22 @@ def notebook_pod(
         image: image with casita[dask].
         name: the pod's name; made from the session's if absent.
         mounted: name of the Secret to mount instead of the session's own client Secret.
+        profile: of the session; the site's default one if absent.
     """
-    prefix = slug(namespace, session)
-    environment = {"HOME": "/tmp", **notebook_environment()}
+    prefix, site = slug(namespace, session), installed_site()
+    profile = profile or site.default_profile
+    environment = {
+        "HOME": "/tmp",
+        **notebook_environment(),
+        **service_environment(site, profile),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "name": name or f"notebook-{prefix}",
             "namespace": namespace,
-            "labels": notebook_labels(prefix),
+            "labels": {**notebook_labels(prefix), **service_labels(site, profile)},
         },
         "spec": {
             **RESTRICTED,

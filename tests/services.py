@@ -1,0 +1,54 @@
+"""What a site has beside casita with the services around sessions: models, Prometheus, KEDA."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from tests import prometheus
+from tests.cluster import keda
+from tests.cluster.access import kubeconfig, kubectl
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.locations import REPOSITORY
+from tests.cluster.steps import Steps
+
+MODELS = REPOSITORY / "docs/examples/models"
+INFERENCE = "casita-triton"
+"""Namespace of the inference servers, made before them since their models are in it."""
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+def prepare(references: dict[str, str], steps: Steps) -> None:
+    """Make what the chart's values name, and what they are useless without."""
+    run = Kubectl(kubectl(), kubeconfig())
+    run.apply(json.dumps(namespace(INFERENCE)))
+    run.apply(json.dumps(models("models", MODELS)))
+    with steps.step("KEDA and Prometheus, as a site has them"):
+        keda.install(run, references["keda"])
+        run.apply(prometheus.manifest(references["prometheus"]))
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Return a namespace of the restricted level."""
+    metadata = {"name": name, "labels": RESTRICTED}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+
+
+def models(name: str, folder: Path) -> dict[str, Any]:
+    """Return a ConfigMap with all files of a model repository, by `key_of` their paths."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    data = {
+        key_of(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode()
+        for file in files
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": INFERENCE},
+        "binaryData": data,
+    }
+
+
+def key_of(path: Path) -> str:
+    """Return the key of a file: a ConfigMap's keys have no slashes."""
+    return "--".join(path.parts)
