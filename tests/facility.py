@@ -13,6 +13,7 @@ import yaml
 from casita.config import Site
 from tests import origin, prometheus, services
 from tests.cluster.access import gateway_address, helm, image_references, kubeconfig
+from tests.cluster.images import SERVICEX as SERVICEX_IMAGES
 from tests.cluster.images import services_wanted
 from tests.cluster.locations import REPOSITORY, state
 from tests.cluster.steps import Steps
@@ -24,6 +25,8 @@ CHART = REPOSITORY / "charts/casita"
 VALUES = REPOSITORY / "tests/cluster/values.yaml"
 SERVICES = REPOSITORY / "tests/cluster/services.yaml"
 """Over `VALUES` where SERVICES=1 asks for the services around sessions."""
+SERVICEX = REPOSITORY / "tests/cluster/servicex.yaml"
+"""Over `SERVICES` where ServiceX's images were made."""
 
 
 def image_values(reference: str) -> dict[str, str]:
@@ -35,9 +38,16 @@ def image_values(reference: str) -> dict[str, str]:
 
 def values_files() -> list[Path]:
     """Return the files of values of the facility that is wanted on the cluster that is up."""
+    references = image_references()
     own = state() / "values.yaml"
-    own.write_text(yaml.safe_dump(overrides(image_references(), gateway_address())))
-    return [VALUES, *([SERVICES] if services_wanted() else []), own]
+    own.write_text(yaml.safe_dump(overrides(references, gateway_address())))
+    services = [SERVICES, *([SERVICEX] if has_servicex(references) else [])]
+    return [VALUES, *(services if services_wanted() else []), own]
+
+
+def has_servicex(references: dict[str, str]) -> bool:
+    """Whether the images of ServiceX are there, which need its source."""
+    return references.keys() >= SERVICEX_IMAGES
 
 
 def overrides(references: dict[str, str], address: str | None) -> dict[str, Any]:
@@ -76,6 +86,25 @@ def service_overrides(references: dict[str, str]) -> dict[str, Any]:
             "metrics": {"image": image_values(references["operator"])},
         },
         "mlflow": {"image": image_values(references["mlflow"])},
+        **({"servicex": servicex_overrides(references)} if has_servicex(references) else {}),
+    }
+
+
+def servicex_overrides(references: dict[str, str]) -> dict[str, Any]:
+    """Return the images of ServiceX and what it stands on."""
+    image = {name: {"image": image_values(reference)} for name, reference in references.items()}
+    science = {"scienceImage": image_values(references["servicex-transformer"])}
+    return {
+        "frontDoor": image["operator"],
+        "app": image["servicex"],
+        "codeGenerators": {
+            name: {**image["servicex"], **science} for name in ("uproot-raw", "uproot")
+        },
+        "didFinders": {"xrootd": image["servicex"]},
+        "transformers": {"sidecarImage": image_values(references["servicex-transformer"])},
+        "database": image["postgresql"],
+        "broker": image["rabbitmq"],
+        "objectStore": image["objectstore"],
     }
 
 

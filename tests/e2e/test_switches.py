@@ -16,16 +16,18 @@ from tests.support.login import upgrade
 
 Values = dict[str, Any]
 
+SITE = ("batch", "cache", "hub", "triton", "mlflow", "servicex")
+"""What sessions use, and may be a site's own."""
 OFF: Values = {
     "global": {
         "gateway": {"routeApi": "None"},
-        **{part: {"enabled": False} for part in ("batch", "cache", "hub", "triton", "mlflow")},
+        **{part: {"enabled": False} for part in SITE},
     },
     **{
         part: {"enabled": False}
         for part in (
             *("operator", "traefik", "htcondor", "xcache", "jupyterhub"),
-            *("triton", "mlflow", "monitoring"),
+            *("triton", "mlflow", "servicex", "monitoring"),
         )
     },
 }
@@ -42,6 +44,7 @@ ALONE: dict[str, Values] = {
         "triton": ON,
     },
     "mlflow": {"operator": ON, "global": {"mlflow": ON}, "mlflow": ON},
+    "servicex": {"operator": ON, "global": {"servicex": ON}, "servicex": ON},
     "monitoring": {"monitoring": ON},
 }
 """Each part with no more than what it needs."""
@@ -57,7 +60,7 @@ print([run.info.run_name for run in mlflow.MlflowClient().search_runs(["{experim
 """
 COUNT = "from distributed import Client\nprint(Client().submit(lambda: 6 * 7).result())"
 
-GOING = ("casita-gateway", "casita-pool", "casita-triton")
+GOING = ("casita-gateway", "casita-pool")
 """Namespaces that hold nothing of anybody's and go with their parts."""
 
 
