@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PYTHONPATH := operator:.
 export CLUSTER ?= auto
+# 1 adds inference, tracking, columns and what watches them to the facility of `up` and `demo`.
+export SERVICES ?= 0
 
 help: ## Show this
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,7 +22,7 @@ $(READY): requirements/test.txt
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements/test.txt
 	touch $@
 
-demo: $(READY) ## Bring the facility up and turn real CMS events into a plot
+demo: $(READY) ## Bring the facility up and turn real CMS events into a plot (SERVICES=1 shows more)
 	$(BIN)/python -m tests.demo
 
 up: $(READY) ## Bring up a cluster (CLUSTER=auto|kind|current|embedded) with casita on it
@@ -47,6 +49,7 @@ chart: $(READY)
 controlplane: $(READY)
 	$(BIN)/python -m pytest tests/controlplane
 
+e2e: export SERVICES = 1
 e2e: $(READY)
 	if ! $(BIN)/python -m tests.cluster status --quiet; then
 	  trap '$(BIN)/python -m tests.cluster down' EXIT

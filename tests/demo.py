@@ -3,9 +3,9 @@
 Brings the facility up if need be, makes a session from ``docs/examples/session.yaml``, runs
 ``docs/examples/dimuon.py`` in a pod beside it, as in a user's notebook, with all data coming
 through the cache by the session's own token; reads a large file that the cache has never seen, and
-once more. Then a user logs in to the hub by a real browser and makes a first plot there. Pictures
-and a report are left under ``build/demo``. The cluster stays up for a look around; `make down` ends
-it.
+once more. With SERVICES=1 it goes on to inference and tracking. Then a user logs in to the hub by a
+real browser and makes a first plot there. Pictures and a report are left under ``build/demo``. The
+cluster stays up for a look around; `make down` ends it.
 """
 
 import asyncio
@@ -22,9 +22,11 @@ import yaml
 from casita.api.names import slug
 from tests import facility, origin
 from tests.cluster.access import image_references
+from tests.cluster.images import services_wanted
 from tests.cluster.locations import REPOSITORY
 from tests.cluster.steps import Steps
 from tests.demo_login import how_to_look, show_a_login
+from tests.demo_services import show_services
 from tests.support import kubectl
 from tests.support.notebook import notebook_pod
 from tests.support.reading import TIMED
@@ -67,6 +69,7 @@ def main() -> int:
         "session ready after, s": round(ready_seconds, 1),
         "session to last result, s": round(analysis_ended, 1),
         "Kubernetes API requests by the operator": requests_made() - before,
+        **(services_shown(session, pod, steps) if services_wanted() else {}),
         **asyncio.run(show_a_login(OUTPUT, steps)),
         "whole demonstration, s": round(steps.elapsed(), 1),
     }
@@ -77,6 +80,12 @@ def main() -> int:
         steps.say(line)
     steps.say("the cluster is up; `make status` tells of it, `make down` ends it")
     return 0
+
+
+def services_shown(session: dict[str, Any], pod: str, steps: Steps) -> dict[str, float | int]:
+    """Show inference and tracking; return their figures."""
+    namespace, user = session["metadata"]["namespace"], session["spec"]["user"]
+    return asyncio.run(show_services(namespace, pod, user, RESULTS, OUTPUT, steps))
 
 
 def withdraw(namespace: str, name: str, steps: Steps) -> None:

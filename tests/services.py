@@ -12,7 +12,7 @@ from tests.cluster.kubectl import Kubectl
 from tests.cluster.locations import REPOSITORY
 from tests.cluster.steps import Steps
 
-MODELS = REPOSITORY / "docs/examples/models"
+MODELS = (REPOSITORY / "docs/examples/models", REPOSITORY / "tests/performance/models")
 INFERENCE = "casita-triton"
 """Namespace of the inference servers, made before them since their models are in it."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -22,7 +22,7 @@ def prepare(references: dict[str, str], steps: Steps) -> None:
     """Make what the chart's values name, and what they are useless without."""
     run = Kubectl(kubectl(), kubeconfig())
     run.apply(json.dumps(namespace(INFERENCE)))
-    run.apply(json.dumps(models("models", MODELS)))
+    run.apply(json.dumps(models("models", *MODELS)))
     with steps.step("KEDA and Prometheus, as a site has them"):
         keda.install(run, references["keda"])
         run.apply(prometheus.manifest(references["prometheus"]))
@@ -34,12 +34,13 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def models(name: str, folder: Path) -> dict[str, Any]:
-    """Return a ConfigMap with all files of a model repository, by `key_of` their paths."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def models(name: str, *folders: Path) -> dict[str, Any]:
+    """Return a ConfigMap with all files of model repositories, by `key_of` their paths."""
     data = {
         key_of(file.relative_to(folder)): base64.b64encode(file.read_bytes()).decode()
-        for file in files
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
     }
     return {
         "apiVersion": "v1",

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from tests import services
+from tests.cluster.access import image_references
 from tests.cluster.locations import REPOSITORY
 from tests.e2e.conftest import NAMESPACE, MakeSession, RunIn, ready
+from tests.facility import image_values
 from tests.support import kubectl
-from tests.support.cluster import Cluster
+from tests.support.cluster import SESSION, Cluster, condition, eventually
 from tests.support.login import rollback, upgrade
+from tests.support.prometheus import of_the_cluster
+
+Values = dict[str, Any]
 
 EXAMPLE = REPOSITORY / "docs/examples/inference.py"
 MODEL = REPOSITORY / "docs/examples/models/dimuon/1/model.py"
@@ -23,8 +28,6 @@ options = ["--model", "/tmp/model.py", "--output", "/tmp/inference", "--workers"
 subprocess.run([sys.executable, "/tmp/inference.py", *options], check=True, stdout=sys.stderr)
 print(open("/tmp/inference/inference.json").read())
 """
-OTHERS = "others"
-"""A profile without inference."""
 CONNECT = """
 import socket, sys
 host, _, port = {url!r}.rpartition(":")
@@ -60,11 +63,11 @@ with concurrent.futures.ThreadPoolExecutor({at_once}) as threads:
 
 
 @pytest.fixture
-def changed() -> Iterator[Callable[[dict[str, Any]], None]]:
+def changed() -> Iterator[Callable[[Values], None]]:
     """Changes the facility's values, and takes the change back."""
     changes = 0
 
-    def change(values: dict[str, Any]) -> None:
+    def change(values: Values) -> None:
         nonlocal changes
         upgrade(values, wait=False)
         changes += 1
@@ -123,3 +126,65 @@ async def test_a_server_killed_under_requests_fails_none(
         "-n", services.INFERENCE, "delete", "pod", "-l", label, "--grace-period=0", "--force"
     )
     assert int(await load) > 10
+
+
+async def test_pods_follow_a_burst_of_requests_and_return(
+    cluster: Cluster, make_session: MakeSession, notebook: Callable[..., RunIn]
+) -> None:
+    name = make_session(replicas=0)
+    await ready(cluster, name)
+    run = notebook(name)
+    await eventually(lambda: pods_ready(cluster) == 1, 180, what="one pod while nobody asks")
+    load = asyncio.create_task(asyncio.to_thread(run, LOAD.format(seconds=75, at_once=24), 180))
+    await eventually(lambda: pods_ready(cluster) == 2, 90, what="a second pod under load")
+    assert int(await load) > 100
+    await eventually(lambda: pods_ready(cluster) == 1, 180, what="one pod again")
+
+
+async def test_a_broken_model_is_named_and_leaves_the_others_in_use(
+    cluster: Cluster,
+    make_session: MakeSession,
+    notebook: Callable[..., RunIn],
+    changed: Callable[[Values], None],
+) -> None:
+    name = make_session(replicas=0)
+    await ready(cluster, name)
+    files = {"broken/config.pbtxt": "dimuon--config.pbtxt"}  # whose name is another model's
+    changed({"triton": {"servers": {"default": {"repository": {"configMap": {"files": files}}}}}})
+    rollout = ("rollout", "status", f"deployment/{SERVER}", "--timeout=120s")
+    kubectl.run("-n", services.INFERENCE, *rollout)
+    assert int(notebook(name)(LOAD.format(seconds=1, at_once=1))) > 0
+    metric = 'casita_triton_model_ready{model="broken"} == 0'
+    await eventually(lambda: of_the_cluster().query(metric), 60, what="Prometheus knows of it")
+
+
+async def test_a_gpu_where_there_is_none_is_told_to_sessions_that_want_it(
+    cluster: Cluster, make_session: MakeSession, changed: Callable[[Values], None]
+) -> None:
+    server = {
+        "image": image_values(image_references()["triton"]),
+        "repository": {"configMap": {"name": "models", "files": {"a/config.pbtxt": "a"}}},
+        "extendedResources": {"nvidia.com/gpu": 1},
+    }
+    profile = {"inference": "gpu", "image": image_values(image_references()["notebook"])}
+    changed(
+        {
+            "global": {"triton": {"servers": {"gpu": {"port": 8002}}}},
+            "triton": {"servers": {"gpu": server}},
+            "operator": {"profiles": {"gpu": profile}},
+        }
+    )
+    kubectl.run("-n", "casita-system", "rollout", "status", "deployment/casita-operator")
+    wanting, other = make_session("alice", 0, profile="gpu"), make_session("bob", 0)
+
+    def told(name: str, status: str) -> dict[str, str]:
+        session = cluster.get(*SESSION, name, NAMESPACE)
+        assert condition(session, "Ready")["status"] == "True", session["status"]
+        found = condition(session, "ServicesReady")
+        assert found["status"] == status, found
+        return found
+
+    found = await eventually(lambda: told(wanting, "False"), 120, what="the session says so")
+    assert found["reason"] == "InferenceUnreachable"
+    assert "Insufficient nvidia.com/gpu" in found["message"], found
+    await eventually(lambda: told(other, "True"), 60, what="others are not concerned")

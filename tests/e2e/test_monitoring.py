@@ -9,6 +9,7 @@ import yaml
 from casita.operator.metrics_reference import sources
 from tests.chart.dashboards.files import DASHBOARDS
 from tests.chart.dashboards.grafana import Dashboard
+from tests.chart.helm import render
 from tests.cluster.images import services_wanted
 from tests.e2e.conftest import NAMESPACE, MakeSession
 from tests.facility import NAMESPACE as SYSTEM

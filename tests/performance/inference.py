@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from casita.api.names import INFERENCE_LABEL
+from casita.api.names import API_VERSION, INFERENCE_LABEL, KIND
 from tests.cluster.access import image_references
 from tests.services import INFERENCE
 from tests.support import kubectl
@@ -37,7 +37,7 @@ for name in ("pt", "eta", "phi", "mass"):
     column.set_data_from_numpy(events / 40)
     inputs.append(column)
 def score(name):
-    return clients[name].infer("dimuon", inputs).as_numpy("score").shape[0]
+    return clients[name].infer(given["model"], inputs).as_numpy("score").shape[0]
 def rate(name):
     began = time.monotonic()
     with ThreadPoolExecutor(given["at_once"]) as threads:
@@ -56,29 +56,58 @@ print(json.dumps(found))
 Json = dict[str, Any]
 
 
-def measure(pairs: int, events: int, requests: int, at_once: int) -> dict[str, list[float]]:
+def measure(
+    pairs: int, model: str, events: int, requests: int, at_once: int
+) -> dict[str, list[float]]:
     """Return events per second of each round, by the `gateway` and `straight`."""
     name = f"bench-{uuid4().hex[:6]}"
     given = {
         "straight": f"casita-triton-{SERVER}.{INFERENCE}.svc:8001",
         "pairs": pairs,
+        "model": model,
         "events": events,
         "requests": requests,
         "at_once": at_once,
     }
     pod = notebook_pod(NAMESPACE, name, image_references()["notebook"], name)
-    with _way_to_the_server(name):
-        kubectl.run("apply", "-f", "-", stdin=json.dumps(pod))
-        try:
-            wait = ("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=90s")
-            kubectl.run("-n", NAMESPACE, *wait)
-            target = ("-n", NAMESPACE, "exec", "-i", name, "--")
-            answer = kubectl.run(
-                *target, "python", "-c", SCORE, stdin=json.dumps(given), timeout=600
-            )
-        finally:
-            kubectl.run("-n", NAMESPACE, "delete", "pod", name, "--now", "--wait=false")
+    with _one_pod(), _way_to_the_server(name), _applied(_session(name)), _applied(pod):
+        for what in (f"asess/{name}", f"pod/{name}"):
+            kubectl.run("-n", NAMESPACE, "wait", "--for=condition=Ready", what, "--timeout=90s")
+        target = ("-n", NAMESPACE, "exec", "-i", name, "--")
+        answer = kubectl.run(*target, "python", "-c", SCORE, stdin=json.dumps(given), timeout=600)
     return dict(json.loads(answer))
+
+
+@contextmanager
+def _one_pod() -> Iterator[None]:
+    """Keep the server at one pod: the straight way would lead to the first of several alone."""
+    scaled = f"scaledobject/casita-triton-{SERVER}"
+    pause = ("-n", INFERENCE, "annotate", "--overwrite", scaled)
+    kubectl.run(*pause, "autoscaling.keda.sh/paused-replicas=1")
+    try:
+        one = "--for=jsonpath={.status.replicas}=1"
+        server = f"deployment/casita-triton-{SERVER}"
+        kubectl.run("-n", INFERENCE, "wait", one, server, "--timeout=120s")
+        yield
+    finally:
+        kubectl.run(*pause, "autoscaling.keda.sh/paused-replicas-")
+
+
+def _session(name: str) -> Json:
+    spec = {"user": "bench", "scaling": {"mode": "Manual"}, "scheduler": {"memoryMiB": 1024}}
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+
+
+@contextmanager
+def _applied(manifest: Json) -> Iterator[None]:
+    """Have an object for as long as the block."""
+    text = json.dumps(manifest)
+    kubectl.run("apply", "-f", "-", stdin=text)
+    try:
+        yield
+    finally:
+        kubectl.run("delete", "-f", "-", "--now", "--wait=false", stdin=text)
 
 
 @contextmanager
@@ -98,11 +127,8 @@ def _way_to_the_server(name: str) -> Iterator[None]:
         "kind": "List",
         "items": [_policy(NAMESPACE, name, out), _policy(INFERENCE, name, let_in)],
     }
-    kubectl.run("apply", "-f", "-", stdin=json.dumps(policies))
-    try:
+    with _applied(policies):
         yield
-    finally:
-        kubectl.run("delete", "-f", "-", stdin=json.dumps(policies))
 
 
 def _policy(namespace: str, name: str, spec: Json) -> Json:
@@ -115,11 +141,12 @@ def main() -> int:
     """Measure and print; the exit status tells whether the budget is kept."""
     parser = argparse.ArgumentParser(prog="python -m tests.performance.inference")
     parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--model", default="dense", help="dense, or dimuon that is done at once")
     parser.add_argument("--events", type=int, default=2048, help="in one request")
-    parser.add_argument("--requests", type=int, default=200, help="in one round")
+    parser.add_argument("--requests", type=int, default=60, help="in one round")
     parser.add_argument("--at-once", type=int, default=4)
     options = parser.parse_args()
-    rates = measure(options.pairs, options.events, options.requests, options.at_once)
+    rates = measure(options.pairs, options.model, options.events, options.requests, options.at_once)
     for name, each in rates.items():
         told = ", ".join(f"{one / 1e3:.0f}" for one in each)
         print(f"{name}: {statistics.median(each) / 1e3:.0f} thousand events/s (median of {told})")
