@@ -13,6 +13,7 @@ import yaml
 from casita.config import Site
 from tests import origin, prometheus, services
 from tests.cluster.access import gateway_address, helm, image_references, kubeconfig
+from tests.cluster.binaries import KUBERNETES_VERSION
 from tests.cluster.images import SERVICEX as SERVICEX_IMAGES
 from tests.cluster.images import services_wanted
 from tests.cluster.locations import REPOSITORY, state
@@ -142,7 +143,8 @@ def template(values: dict[str, Any]) -> str:
         file.flush()
         files = [word for one in (*values_files(), file.name) for word in ("--values", str(one))]
         where = ("--namespace", NAMESPACE)
-        return run_helm("template", RELEASE, str(CHART), *where, "--no-hooks", *files)
+        version = ("--kube-version", KUBERNETES_VERSION)  # helm's own is far behind
+        return run_helm("template", RELEASE, str(CHART), *where, *version, "--no-hooks", *files)
 
 
 def run_helm(*arguments: str) -> str:

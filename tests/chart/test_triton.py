@@ -500,10 +500,6 @@ SERVER = {"enabled": True, "servers": {"default": {"repository": CLAIM}}}
             "throughGateway needs the Gateway API",
         ),
         (
-            {"operator": {"profiles": {"default": {"inference": "default"}}}},
-            "no server of global.triton.servers while global.triton.enabled is false",
-        ),
-        (
             {
                 "global": {"triton": {"enabled": True}},
                 "triton": SERVER,
@@ -543,3 +539,9 @@ def test_a_service_of_the_sites_own_needs_nothing_here() -> None:
     )
     assert not [path for path in chart.texts if "/charts/triton/" in path]
     assert "triton" not in str(chart.one("Gateway", "casita"))
+
+
+def test_one_switch_takes_inference_from_profiles_that_have_it() -> None:
+    chart = render({"operator": {"profiles": {"default": {"inference": "default"}}}})
+    site = yaml.safe_load(chart.one("ConfigMap", "casita-operator")["data"]["site.yaml"])
+    assert Site.model_validate(site).inference is None

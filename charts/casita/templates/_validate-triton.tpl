@@ -13,8 +13,8 @@
 {{- end -}}
 {{- range $name, $profile := .Values.operator.profiles -}}
 {{- $wanted := get ($profile | default dict) "inference" -}}
-{{- if and $wanted (not (and $global.enabled (hasKey $servers $wanted))) -}}
-{{- fail (printf "operator.profiles.%s.inference is %s, which is no server of global.triton.servers%s." $name $wanted (ternary "" " while global.triton.enabled is false" $global.enabled)) -}}
+{{- if and $global.enabled $wanted (not (hasKey $servers $wanted)) -}}
+{{- fail (printf "operator.profiles.%s.inference is %s, which is no server of global.triton.servers." $name $wanted) -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.triton.enabled -}}

@@ -22,7 +22,7 @@ class TritonPythonModel:
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Compute all requests that the server put together."""
-        import triton_python_backend_utils as pb_utils
+        import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
         responses = []
         for request in requests:
