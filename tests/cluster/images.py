@@ -24,17 +24,9 @@ NEVER_RUN = frozenset({"base", "analysis"})
 """Images that only others build on; no node gets them."""
 EMBEDDED_ONLY = frozenset({"pause", "coredns"})
 """Images that only the embedded cluster needs; others have their own."""
-SERVICEX = frozenset({"servicex", "servicex-transformer"})
-"""Images that are made of ServiceX's source."""
-SERVICES = SERVICEX | {
-    "keda",
-    "mlflow",
-    "objectstore",
-    "postgresql",
-    "prometheus",
-    "rabbitmq",
-    "triton",
-}
+SERVICEX = frozenset({"objectstore", "postgresql", "rabbitmq", "servicex", "servicex-transformer"})
+"""Images of ServiceX, some made of its source, and of what only it stands on."""
+SERVICES = SERVICEX | {"keda", "mlflow", "prometheus", "triton"}
 """Images of the services around sessions, built where SERVICES=1 asks for these."""
 SERVICE_PROGRAMS = ("keda-operator", "keda-adapter", "versitygw")
 """Go programs in them."""
