@@ -125,8 +125,6 @@ def install(steps: Steps) -> None:
     hub_certificate.install()
     if services_wanted():
         prometheus.take_rules()
-    if services_wanted():
-        prometheus.take_rules()
 
 
 def installed_site() -> Site:

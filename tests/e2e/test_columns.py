@@ -146,8 +146,9 @@ async def test_a_session_that_has_ended_has_no_columns_any_more(
     await eventually(refused, 60, what="its token is refused", pause=2)
 
 
-async def test_a_database_that_is_away_is_named_and_sessions_are_unaffected(
-    cluster: Cluster, make_session: MakeSession
+@pytest.mark.parametrize("part", ["database", "store"])
+async def test_what_is_away_behind_it_is_named_and_sessions_are_unaffected(
+    cluster: Cluster, make_session: MakeSession, part: str
 ) -> None:
     name = make_session(replicas=0)
     await ready(cluster, name)
@@ -160,11 +161,12 @@ async def test_a_database_that_is_away_is_named_and_sessions_are_unaffected(
         return found
 
     await eventually(lambda: told("True"), 120)
-    database = ("-n", SERVICEX, "scale", f"deployment/{SERVICEX}-database")
-    kubectl.run(*database, "--replicas=0")
+    scale = ("-n", SERVICEX, "scale", f"deployment/{SERVICEX}-{part}")
+    kubectl.run(*scale, "--replicas=0")
     try:
         found = await eventually(lambda: told("False"), 180, what="the session says so", pause=1)
         assert found["reason"] == "ColumnsUnreachable"
+        assert part in found["message"], found
     finally:
-        kubectl.run(*database, "--replicas=1")
+        kubectl.run(*scale, "--replicas=1")
     await eventually(lambda: told("True"), 180, what="the session says that it is back", pause=1)

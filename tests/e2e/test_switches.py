@@ -76,6 +76,21 @@ def nothing_installed() -> Iterator[None]:
         facility.install(Steps(quiet=True))
 
 
+@contextmanager
+def namespaces_of(cluster: Cluster, objects: list[Values]) -> Iterator[None]:
+    """Have the namespaces that are rendered, without which nothing in them can be tried."""
+    there = {each["metadata"]["name"] for each in cluster.items("v1", "Namespace")}
+    wanted = {each["metadata"]["name"]: each for each in objects if each["kind"] == "Namespace"}
+    made = wanted.keys() - there
+    for name in made:
+        cluster.create(wanted[name])
+    try:
+        yield
+    finally:
+        for name in made:
+            cluster.delete("v1", "Namespace", name)
+
+
 def pod_uids(cluster: Cluster, label: str) -> set[str]:
     found = cluster.items("v1", "Pod", NAMESPACE, label_selector=label)
     return {pod["metadata"]["uid"] for pod in found}
@@ -92,14 +107,16 @@ def merged(values: Values, more: Values) -> Values:
 
 
 @pytest.mark.parametrize("part", ALONE)
-async def test_a_part_alone_is_taken_by_the_api_server(part: str) -> None:
+async def test_a_part_alone_is_taken_by_the_api_server(cluster: Cluster, part: str) -> None:
     """All that it renders, by the server's own validation and admission."""
-    objects = list(yaml.safe_load_all(facility.template(merged(OFF, ALONE[part]))))
+    rendered = yaml.safe_load_all(facility.template(merged(OFF, ALONE[part])))
+    objects = [each for each in rendered if each]
     assert objects
-    kubectl.run(
-        *("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"),
-        stdin=yaml.safe_dump_all(each for each in objects if each),
-    )
+    with namespaces_of(cluster, objects):
+        kubectl.run(
+            *("apply", "--server-side", "--dry-run=server", "--force-conflicts", "-f", "-"),
+            stdin=yaml.safe_dump_all(objects),
+        )
 
 
 async def test_what_is_switched_off_and_on_again_has_its_data_and_sessions_work_on(

@@ -78,12 +78,14 @@ class Door:
         """Give an access token for a session's refresh token.
 
         It is made here: ServiceX keeps one refresh token of a user, who may have several sessions.
-        The operator, who asks whether all is well, gets none: the database and ServiceX answer.
+        The operator, who asks whether all is well, gets none: database, store and ServiceX answer.
         """
         now = self.clock()
         claims = self.tokens.verify(_token(request), "refresh", now)
         if claims.user == PROBE_USER:
             await users.number(self.database, claims.user)
+            if self.store is not None:
+                await self.store.users()
             return await self._forward("GET", "/servicex")
         await self.sessions.check(claims.session)
         await users.admit(self.database, claims.user)
