@@ -28,11 +28,12 @@ def change_route_api(api: str, *more: str) -> None:
     )
 
 
-def hub(*, on: bool) -> tuple[str, ...]:
-    """Say whether there is a hub, which needs the Gateway API, and HTTPS for it."""
-    said = str(on).lower()
+def gateway_api(*, used: bool) -> tuple[str, ...]:
+    """Say whether there is what needs it: the hub with its HTTPS, and the way to inference."""
+    said = str(used).lower()
     values = [f"jupyterhub.enabled={said}", f"global.hub.enabled={said}"]
-    values.append(f"traefik.tls.secretName={CERTIFICATE if on else ''}")
+    values.append(f"global.triton.throughGateway={said}")
+    values.append(f"traefik.tls.secretName={CERTIFICATE if used else ''}")
     return tuple(word for value in values for word in ("--set", value))
 
 
@@ -70,7 +71,7 @@ async def test_a_session_follows_the_site_from_one_kind_of_route_to_the_next(
     prefix = await ready(cluster, name, workers=1)
     run = notebook(name, namespace=outside, mounted=copy_secret(name, outside))
     try:
-        change_route_api("IngressRouteTCP", *hub(on=False))
+        change_route_api("IngressRouteTCP", *gateway_api(used=False))
         await ready(cluster, name, workers=1)
         assert cluster.get(*KINDS["IngressRouteTCP"], prefix, NAMESPACE)
         assert run(OUTSIDE).split() == ["42"]
@@ -81,7 +82,7 @@ async def test_a_session_follows_the_site_from_one_kind_of_route_to_the_next(
     finally:
         # What the hub had is gone before another one comes.
         kubectl.run("wait", "--for=delete", "namespace/casita-hub", "--timeout=120s")
-        change_route_api("TLSRoute", *hub(on=True))
+        change_route_api("TLSRoute", *gateway_api(used=True))
     await ready(cluster, name)
     assert run(OUTSIDE).split() == ["42"]
 
