@@ -135,7 +135,7 @@ async def test_pods_follow_a_burst_of_requests_and_return(
     await ready(cluster, name)
     run = notebook(name)
     await eventually(lambda: pods_ready(cluster) == 1, 180, what="one pod while nobody asks")
-    load = asyncio.create_task(asyncio.to_thread(run, LOAD.format(seconds=50, at_once=24), 180))
+    load = asyncio.create_task(asyncio.to_thread(run, LOAD.format(seconds=80, at_once=24), 180))
     await eventually(lambda: pods_ready(cluster) == 2, 90, what="a second pod under load")
     assert int(await load) > 100
     await eventually(lambda: pods_ready(cluster) == 1, 180, what="one pod again")
