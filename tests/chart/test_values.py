@@ -9,19 +9,9 @@ from casita.config import Batch, BatchWorkers, DataCache, InstantWorker, Profile
 from tests.chart import scenarios, values_reference, values_schema
 from tests.chart.helm import ChartError, render
 from tests.chart.values_file import Schema, Value, resolve, schema, values
+from tests.chart.values_schema import PARTS
 
 POOL = {"collector": "x:1", "schedd": "x", "trust_domain": "x", "uid_domain": "x"}
-PARTS = (
-    "operator",
-    "htcondor",
-    "xcache",
-    "traefik",
-    "jupyterhub",
-    "triton",
-    "monitoring",
-    "mlflow",
-    "servicex",
-)
 ALL_VALUES = values()
 LEAVES = [value for value in ALL_VALUES if not value.is_section]
 

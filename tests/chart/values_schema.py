@@ -19,6 +19,11 @@ from tests.chart.helm import CHART
 SOURCE = CHART / "values.schema.yaml"
 TARGET = CHART / "values.schema.json"
 
+PARTS = tuple(
+    each["name"] for each in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
+)
+"""The chart's parts."""
+
 Schema = dict[str, Any]
 
 _OURS = ("x-model", "x-partial")
@@ -29,17 +34,7 @@ _DROPPED = ("title", "default", "x-kubernetes-validations")
 def generate(source: Path = SOURCE) -> str:
     """Return the text of values.schema.json."""
     schema = _closed(yaml.safe_load(source.read_text()))
-    for part in (
-        "operator",
-        "htcondor",
-        "xcache",
-        "traefik",
-        "jupyterhub",
-        "triton",
-        "monitoring",
-        "mlflow",
-        "servicex",
-    ):
+    for part in PARTS:
         # Helm copies `global` into the values of each part before it looks at the schema.
         schema["properties"][part]["properties"]["global"] = {"type": "object"}
     return json.dumps(schema, indent=2) + "\n"
