@@ -411,7 +411,7 @@ def test_every_object_of_the_chart_is_accepted(facility: Facility, scenario: str
     objects = [
         found
         for found in scenarios.rendered(scenario).objects
-        if found["kind"] not in {"Namespace", "PrometheusRule", "ServiceMonitor"}
+        if found["kind"] not in {"Namespace", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
     ]
     namespaces = {found["metadata"].get("namespace") for found in objects} - {None}
     facility.kubectl(

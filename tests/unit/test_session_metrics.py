@@ -29,7 +29,7 @@ def exposed(**sessions: dict[str, Any]) -> list[str]:
 
 def test_a_session_says_whether_it_can_be_used_and_why_not() -> None:
     lines = exposed(alice=status("True", "Ready"), bob=status("False", "Unschedulable"))
-    who = 'session="{0}",session_namespace="casita",user="{0}"'
+    who = 'session="{0}",session_namespace="casita"'
     assert lines == [
         f'casita_session_ready{{reason="Ready",{who.format("alice")}}} 1.0',
         f'casita_session_ready{{reason="Unschedulable",{who.format("bob")}}} 0.0',

@@ -24,7 +24,7 @@ _SESSION: Final = ["session_namespace", "session"]
 _TEXTS: Final = {
     "casita_session_ready": (
         "1 if clients can connect to a session that is to run, with the reason of its Ready.",
-        ["user", "reason"],
+        ["reason"],
     ),
     "casita_session_workers": ("Workers of a session.", ["pool", "state"]),
     "casita_session_credential_seconds": ("Time that a session's credential has left.", ["kind"]),
@@ -60,7 +60,7 @@ class SessionMetrics(Collector):
             if ready is None or ready["reason"] in ENDED:
                 continue
             families["casita_session_ready"].add_metric(
-                [*key, str(record.spec.get("user", "")), ready["reason"]],
+                [*key, ready["reason"]],
                 int(ready["status"] == ConditionStatus.TRUE),
             )
             for pool in status.get("workers") or ():

@@ -38,9 +38,9 @@ _STATE = [
         steps=[(ORANGE, 1800), (GREEN, 3600)],
     ),
     table(
-        "User and reason",
-        "Whose it is, and the reason of its condition Ready.",
-        f"max by (user, reason) (casita_session_ready{_THIS})",
+        "Reason",
+        "The reason of its condition Ready.",
+        f"max by (reason) (casita_session_ready{_THIS})",
         width=12,
         height=4,
     ),
