@@ -81,7 +81,6 @@ async def test_a_session_follows_the_site_from_one_kind_of_route_to_the_next(
         assert notebook(name)(INSIDE).split() == ["42"]
     finally:
         # What the hub had is gone before another one comes.
-        kubectl.run("wait", "--for=delete", "namespace/casita-hub", "--timeout=120s")
         change_route_api("TLSRoute", *gateway_api(used=True))
     await ready(cluster, name)
     assert run(OUTSIDE).split() == ["42"]

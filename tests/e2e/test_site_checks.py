@@ -31,7 +31,7 @@ site = load_site(Path("/etc/casita/site.yaml"))
 now = datetime.now(UTC)
 another = SigningKey(os.urandom(32), "another")
 stranger = new_authority("stranger", now - timedelta(hours=1), timedelta(days=1))
-request = site_checks(site, lambda: now, os.urandom)["%(check)s"]()
+request = site_checks(site, lambda: now, os.urandom, os.urandom(32))["%(check)s"]()
 request = %(request)s
 answer = asyncio.run(run_check(request, %(seconds)g))
 print(json.dumps([answer.reason, answer.message, answer.seconds]))
