@@ -7,7 +7,6 @@ from tests.cluster.locations import REPOSITORY
 from tests.e2e.conftest import NAMESPACE, MakeSession, RunIn, copy_secret, ready
 from tests.facility import NAMESPACE as SYSTEM
 from tests.facility import RELEASE, run_helm
-from tests.support import kubectl
 from tests.support.cluster import KINDS, SESSION, Cluster, condition, eventually
 from tests.support.hub_certificate import NAME as CERTIFICATE
 
@@ -80,7 +79,6 @@ async def test_a_session_follows_the_site_from_one_kind_of_route_to_the_next(
         await eventually(lambda: without_route(cluster, name), 60, what="no route", pause=0.3)
         assert notebook(name)(INSIDE).split() == ["42"]
     finally:
-        # What the hub had is gone before another one comes.
         change_route_api("TLSRoute", *gateway_api(used=True))
     await ready(cluster, name)
     assert run(OUTSIDE).split() == ["42"]
