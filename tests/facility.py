@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +138,35 @@ def installed_site() -> Site:
 
 def template(values: dict[str, Any]) -> str:
     """Return what the chart renders with further values, its hooks left out."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(values, file)
-        file.flush()
-        files = [word for one in (*values_files(), file.name) for word in ("--values", str(one))]
+    with _file_of(values) as file:
+        files = [word for one in (*values_files(), file) for word in ("--values", str(one))]
         where = ("--namespace", NAMESPACE)
         version = ("--kube-version", KUBERNETES_VERSION)  # helm's own is far behind
         return run_helm("template", RELEASE, str(CHART), *where, *version, "--no-hooks", *files)
+
+
+def upgrade(values: dict[str, Any], *, wait: bool = True) -> None:
+    """Change the facility's values, as an admin does; `wait` until all pods are ready."""
+    waiting = ("--wait", "--timeout=4m") if wait else ()
+    with _file_of(values) as file:
+        run_helm(
+            *("upgrade", RELEASE, str(CHART), "--namespace", NAMESPACE),
+            *("--reset-then-reuse-values", "--values", file, *waiting),
+        )
+
+
+def rollback() -> None:
+    """Take back the last change of values."""
+    run_helm("rollback", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout=4m")
+
+
+@contextmanager
+def _file_of(values: dict[str, Any]) -> Iterator[str]:
+    """Have values in a file for as long as the block."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(values, file)
+        file.flush()
+        yield file.name
 
 
 def run_helm(*arguments: str) -> str:

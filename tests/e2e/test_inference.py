@@ -11,10 +11,9 @@ from tests import services
 from tests.cluster.access import image_references
 from tests.cluster.locations import REPOSITORY
 from tests.e2e.conftest import NAMESPACE, MakeSession, RunIn, ready
-from tests.facility import image_values
+from tests.facility import image_values, rollback, upgrade
 from tests.support import kubectl
 from tests.support.cluster import SESSION, Cluster, condition, eventually
-from tests.support.login import rollback, upgrade
 from tests.support.prometheus import of_the_cluster
 
 Values = dict[str, Any]

@@ -10,9 +10,9 @@ import yaml
 from tests import facility
 from tests.cluster.steps import Steps
 from tests.e2e.conftest import NAMESPACE, MakeSession, RunIn, ready
+from tests.facility import upgrade
 from tests.support import kubectl
 from tests.support.cluster import Cluster
-from tests.support.login import upgrade
 
 Values = dict[str, Any]
 

@@ -13,13 +13,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 import pytest
-import yaml
 
 from tests.cluster import sandbox
 from tests.cluster.choose import up_already
-from tests.cluster.locations import REPOSITORY
-from tests.facility import NAMESPACE as SYSTEM
-from tests.facility import RELEASE, run_helm
+from tests.facility import RELEASE, rollback, upgrade
 from tests.support import kubectl
 from tests.support.hub_certificate import HOST
 from tests.support.keycloak import REALM, Keycloak, User, keycloak
@@ -64,23 +61,6 @@ async def real_provider() -> AsyncIterator[Keycloak]:
                 yield found
             finally:
                 rollback()
-
-
-def upgrade(values: Json, *, wait: bool = True) -> None:
-    """Change the facility's values, as an admin does; `wait` until all pods are ready."""
-    waiting = ("--wait", "--timeout=4m") if wait else ()
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(values, file)
-        file.flush()
-        run_helm(
-            *("upgrade", RELEASE, str(REPOSITORY / "charts/casita"), "--namespace", SYSTEM),
-            *("--reset-then-reuse-values", "--values", file.name, *waiting),
-        )
-
-
-def rollback() -> None:
-    """Take back the last change of values."""
-    run_helm("rollback", RELEASE, "--namespace", SYSTEM, "--wait", "--timeout=4m")
 
 
 def _values(provider: Keycloak) -> Json:

@@ -4,18 +4,49 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from casita.api.names import USER_PATTERN
 from casita.credentials.errors import CredentialError
-from casita.credentials.token import SigningKey
+from casita.credentials.token import SigningKey, Token, times
 
 
 def encode(key: SigningKey, header: Mapping[str, Any], said: Mapping[str, Any]) -> str:
     """Return the token that says `said`; the algorithm is added to its header."""
     signed = f"{_encode({'alg': 'HS256', **header})}.{_encode(said)}"
     return f"{signed}.{_signature(key, signed)}"
+
+
+def mint(
+    key: SigningKey, said: Mapping[str, Any], life: timedelta, now: datetime, what: str
+) -> Token:
+    """Make a token of a user: what `said` says, ``sub`` and ``jti`` among it, with its times.
+
+    Raises:
+        CredentialError: the user's name is malformed, or the life is not positive; the message
+            names `what`.
+    """
+    user = said["sub"]
+    if not re.fullmatch(USER_PATTERN, user):
+        raise CredentialError(f"no {what} for user {user!r}: the name must match {USER_PATTERN}")
+    issued_at, not_after = times(now, life, f"the {what} of {user}")
+    begin = int(issued_at.timestamp())
+    said = {**said, "iat": begin, "nbf": begin, "exp": int(not_after.timestamp())}
+    return Token(encode(key, {"typ": "JWT"}, said), said["jti"], issued_at, not_after)
+
+
+def verify(key: SigningKey, text: str, wanted: Mapping[str, Any], what: str) -> Token:
+    """Read a token back that says all that is wanted; whether it is over is for the caller.
+
+    Raises:
+        CredentialError: it is damaged, signed with another key, or says something else.
+    """
+    said = claims(key, text, what)
+    check_claims(said, wanted, what)
+    return Token(text, str(said.get("jti", "")), *life_of(said, what))
 
 
 def claims(key: SigningKey, text: str, what: str) -> Mapping[str, Any]:

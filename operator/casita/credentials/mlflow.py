@@ -1,15 +1,11 @@
 """Tokens by which a session's user is known to the tracking server, MLflow."""
 
-import re
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from casita.api.names import USER_PATTERN
 from casita.credentials import jwt
-from casita.credentials.errors import CredentialError
 from casita.credentials.root import service_key
-from casita.credentials.token import SigningKey, Token, times
+from casita.credentials.token import SigningKey, Token
 
 AUDIENCE: Final = "mlflow"
 """For whom the token is: no other service takes it."""
@@ -39,17 +35,8 @@ def mint(
     Raises:
         CredentialError: the user's name is malformed, or the life is not positive.
     """
-    if not re.fullmatch(USER_PATTERN, user):
-        raise CredentialError(f"no {_WHAT} for user {user!r}: the name must match {USER_PATTERN}")
-    issued_at, not_after = times(now, life, f"the {_WHAT} of {user}")
-    said = {
-        **expected_claims(issuer, user),
-        "jti": number,
-        "iat": int(issued_at.timestamp()),
-        "nbf": int(issued_at.timestamp()),
-        "exp": int(not_after.timestamp()),
-    }
-    return Token(jwt.encode(key, {"typ": "JWT"}, said), number, issued_at, not_after)
+    said = {**expected_claims(issuer, user), "jti": number}
+    return jwt.mint(key, said, life, now, _WHAT)
 
 
 def verify(key: SigningKey, text: str, issuer: str, user: str) -> Token:
@@ -58,9 +45,7 @@ def verify(key: SigningKey, text: str, issuer: str, user: str) -> Token:
     Raises:
         CredentialError: it is damaged, signed with another key, or of somebody else.
     """
-    said: Mapping[str, Any] = jwt.claims(key, text, _WHAT)
-    jwt.check_claims(said, expected_claims(issuer, user), _WHAT)
-    return Token(text, str(said.get("jti", "")), *jwt.life_of(said, _WHAT))
+    return jwt.verify(key, text, expected_claims(issuer, user), _WHAT)
 
 
 def expected_claims(issuer: str, user: str) -> dict[str, str]:

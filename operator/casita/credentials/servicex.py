@@ -5,18 +5,14 @@ of ``_encode_jwt`` in ``flask_jwt_extended/tokens.py``; ``iss`` and ``casita_ses
 the server passes over both. There is no ``aud``: PyJWT refuses one that nobody expects.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from casita.api.names import USER_PATTERN
 from casita.credentials import jwt
-from casita.credentials.errors import CredentialError
 from casita.credentials.root import service_key
-from casita.credentials.token import SigningKey, Token, times
+from casita.credentials.token import SigningKey, Token
 
 SESSION_CLAIM: Final = "casita_session"
 
@@ -70,20 +66,8 @@ def mint(
     Raises:
         CredentialError: the user's name is malformed, or the life is not positive.
     """
-    if not re.fullmatch(USER_PATTERN, holder.user):
-        raise CredentialError(
-            f"no {_WHAT} for user {holder.user!r}: the name must match {USER_PATTERN}"
-        )
-    issued_at, not_after = times(now, life, f"the {_WHAT} of {holder.user}")
-    said = {
-        **holder.claims(),
-        "jti": str(number),
-        "csrf": str(csrf),
-        "iat": int(issued_at.timestamp()),
-        "nbf": int(issued_at.timestamp()),
-        "exp": int(not_after.timestamp()),
-    }
-    return Token(jwt.encode(key, {"typ": "JWT"}, said), str(number), issued_at, not_after)
+    said = {**holder.claims(), "jti": str(number), "csrf": str(csrf)}
+    return jwt.mint(key, said, life, now, _WHAT)
 
 
 def verify(key: SigningKey, text: str, holder: Holder) -> Token:
@@ -92,6 +76,4 @@ def verify(key: SigningKey, text: str, holder: Holder) -> Token:
     Raises:
         CredentialError: it is damaged, signed with another key, or of somebody else.
     """
-    said: Mapping[str, Any] = jwt.claims(key, text, _WHAT)
-    jwt.check_claims(said, holder.claims(), _WHAT)
-    return Token(text, str(said.get("jti", "")), *jwt.life_of(said, _WHAT))
+    return jwt.verify(key, text, holder.claims(), _WHAT)

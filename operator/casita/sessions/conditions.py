@@ -25,7 +25,7 @@ from casita.manifests.secrets import (
 from casita.sessions.check_reasons import CACHE_REASONS, told
 from casita.sessions.checks import CACHE
 from casita.sessions.credentials import credentials
-from casita.sessions.findings import Findings, Verdict
+from casita.sessions.findings import Findings, Verdict, told_before
 from casita.sessions.observed import Child
 from casita.sessions.plan import Plan
 from casita.sessions.pods import plan_pools
@@ -215,19 +215,11 @@ def _data_ready(view: View, findings: Findings, previous: Mapping[str, Any]) -> 
         text = "nobody tries: the site names no file for it (global.cache.probePath)"
         return Verdict(None, Reason.NOT_TRIED, text)
     answer = findings.answers.get(CACHE)
-    if answer is None and (before := _told_before(previous)):
+    if answer is None and (
+        before := told_before(previous, ConditionType.DATA_READY, _OF_THE_CACHE)
+    ):
         return before
     return Verdict(*told(answer, CACHE_REASONS))
-
-
-def _told_before(previous: Mapping[str, Any]) -> Verdict | None:
-    """Return what was told of the cache: before it is tried, a restarted operator knows no more."""
-    for condition in previous.get("conditions") or ():
-        found = condition["type"] == ConditionType.DATA_READY
-        if found and condition["status"] != "Unknown" and condition["reason"] in _OF_THE_CACHE:
-            status, reason = condition["status"] == "True", Reason(condition["reason"])
-            return Verdict(status, reason, condition.get("message", ""))
-    return None
 
 
 def _conditions(

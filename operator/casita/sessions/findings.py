@@ -1,7 +1,8 @@
 """What conditions are made of: a verdict, and what is known beside a session's children."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from casita.api.conditions import ConditionType, Reason
 from casita.clients.checking.request import CheckAnswer
@@ -14,6 +15,21 @@ class Verdict:
     status: bool | None
     reason: Reason
     message: str = ""
+
+
+def told_before(
+    previous: Mapping[str, Any], kind: ConditionType, reasons: Collection[Reason]
+) -> Verdict | None:
+    """Return what the last status told of a condition, if it was by one of the checks' reasons.
+
+    Before they have answered, a restarted operator knows no more.
+    """
+    for condition in previous.get("conditions") or ():
+        found = condition["type"] == kind and condition["status"] != "Unknown"
+        if found and condition["reason"] in reasons:
+            status, reason = condition["status"] == "True", Reason(condition["reason"])
+            return Verdict(status, reason, condition.get("message", ""))
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from casita.sessions.check_reasons import (
     told,
 )
 from casita.sessions.checks import COLUMNS, TRACKING, inference_part
-from casita.sessions.findings import Findings, Verdict
+from casita.sessions.findings import Findings, Verdict, told_before
 from casita.sessions.view import View
 
 _OF_SERVICES: Final = frozenset(
@@ -36,7 +36,9 @@ def services_ready(view: View, findings: Findings, previous: Mapping[str, Any]) 
     if troubled:
         return Verdict(False, troubled[0][1], "; ".join(message for *_, message in troubled))
     if any(status is None for status, *_ in found):
-        before = _told_before(previous) if any(p not in findings.answers for p in parts) else None
+        waiting = any(part not in findings.answers for part in parts)
+        kind = ConditionType.SERVICES_READY
+        before = told_before(previous, kind, _OF_SERVICES) if waiting else None
         return before or next(Verdict(*each) for each in found if each[0] is None)
     return Verdict(True, Reason.ANSWERED, "; ".join(message for *_, message in found))
 
@@ -53,12 +55,3 @@ def parts_of(view: View) -> dict[str, Reasons]:
     if site.columns and site.columns.own:
         parts[COLUMNS] = COLUMNS_REASONS
     return parts
-
-
-def _told_before(previous: Mapping[str, Any]) -> Verdict | None:
-    for condition in previous.get("conditions") or ():
-        found = condition["type"] == ConditionType.SERVICES_READY
-        if found and condition["status"] != "Unknown" and condition["reason"] in _OF_SERVICES:
-            status, reason = condition["status"] == "True", Reason(condition["reason"])
-            return Verdict(status, reason, condition.get("message", ""))
-    return None
