@@ -50,16 +50,20 @@ async def test_a_host_that_another_route_took_is_told_and_used_when_it_is_free(
     alice = make_session("alice", 0, lifecycle="Stopped")
     host = f"{slug(NAMESPACE, alice)}.dask.af.test"
     route = cluster.get(*KINDS["TLSRoute"], stranger, NAMESPACE)
-    route["metadata"] = {"name": "stranger", "namespace": NAMESPACE}
-    route["metadata"]["labels"] = {"app.kubernetes.io/instance": RELEASE}
     route["spec"]["hostnames"] = [host]
     route.pop("status")
-    cluster.create(route)
+    # Of routes that are alike Traefik takes any: among so many the session's own is not the one.
+    names = [f"stranger-{number}" for number in range(8)]
+    for name in names:
+        labels = {"app.kubernetes.io/instance": RELEASE}
+        route["metadata"] = {"name": name, "namespace": NAMESPACE, "labels": labels}
+        cluster.create(route)
     try:
         cluster.patch(*SESSION, alice, NAMESPACE, {"spec": {"lifecycle": "Running"}})
         await eventually(lambda: taken(cluster, alice), 60, what="the other route told", pause=0.3)
     finally:
-        cluster.delete(*KINDS["TLSRoute"], "stranger", NAMESPACE)
+        for name in names:
+            cluster.delete(*KINDS["TLSRoute"], name, NAMESPACE)
     await ready(cluster, alice)
 
 
